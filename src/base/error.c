@@ -1,0 +1,34 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int error_set(struct kedge_error *error, int code, const char *format, ...)
+{
+	va_list args;
+
+	if (!error)
+		return code;
+
+	error->code = code;
+	va_start(args, format);
+	(void)vsnprintf(error->text, sizeof(error->text), format, args);
+	va_end(args);
+	return code;
+}
+
+const char *error_words(int code)
+{
+	const char *words = strerrordesc_np(abs(code));
+
+	return words ? words : "unknown error";
+}
+
+const char *error_name(int code)
+{
+	const char *name = strerrorname_np(abs(code));
+
+	return name ? name : "E?";
+}
