@@ -210,8 +210,7 @@ KEDGE_PUBLIC int kedge_conn_fail(struct kedge_conn *conn, uint64_t ticket,
  *
  * Return: 0; -ENOMEM, -ENOBUFS: the connection is finished.
  */
-KEDGE_PUBLIC int kedge_conn_push(struct kedge_conn *conn, const char *name,
-				 struct kedge_span data);
+KEDGE_PUBLIC int kedge_conn_push(struct kedge_conn *conn, const char *name, struct kedge_span data);
 
 /* Take no more requests; answer what is in flight, send it, then be finished. */
 KEDGE_PUBLIC void kedge_conn_drain(struct kedge_conn *conn);

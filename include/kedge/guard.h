@@ -70,19 +70,19 @@ enum kedge_state {
 /* What made a path unreachable, as far as a look can tell. */
 enum kedge_cause {
 	KEDGE_CAUSE_NONE = 0,
-	KEDGE_CAUSE_UNLINKED,       /* the name is gone, the inode has its anchor only */
-	KEDGE_CAUSE_RENAMED,        /* the name is gone, the inode has another name */
-	KEDGE_CAUSE_DIR_REMOVED,    /* the directory is gone */
-	KEDGE_CAUSE_DIR_REPLACED,   /* the path names another directory than before */
-	KEDGE_CAUSE_MOUNTED_OVER,   /* ... and that one is on another mount */
-	KEDGE_CAUSE_REPLACED_STALE, /* a socket nobody listens on stands there */
-	KEDGE_CAUSE_REPLACED_LIVE,  /* a socket somebody else listens on stands there */
-	KEDGE_CAUSE_REPLACED_FILE,  /* a file, FIFO, symlink or device stands there */
-	KEDGE_CAUSE_REPLACED_DIR,   /* a directory stands there */
-	KEDGE_CAUSE_MODE_CHANGED,   /* mode or owner of the socket changed */
+	KEDGE_CAUSE_UNLINKED,         /* the name is gone, the inode has its anchor only */
+	KEDGE_CAUSE_RENAMED,          /* the name is gone, the inode has another name */
+	KEDGE_CAUSE_DIR_REMOVED,      /* the directory is gone */
+	KEDGE_CAUSE_DIR_REPLACED,     /* the path names another directory than before */
+	KEDGE_CAUSE_MOUNTED_OVER,     /* ... and that one is on another mount */
+	KEDGE_CAUSE_REPLACED_STALE,   /* a socket nobody listens on stands there */
+	KEDGE_CAUSE_REPLACED_LIVE,    /* a socket somebody else listens on stands there */
+	KEDGE_CAUSE_REPLACED_FILE,    /* a file, FIFO, symlink or device stands there */
+	KEDGE_CAUSE_REPLACED_DIR,     /* a directory stands there */
+	KEDGE_CAUSE_MODE_CHANGED,     /* mode or owner of the socket changed */
 	KEDGE_CAUSE_DIR_MODE_CHANGED, /* mode or owner of its directory changed */
-	KEDGE_CAUSE_LISTENER_GONE,  /* the listener itself was closed or shut down */
-	KEDGE_CAUSE_ERROR,          /* it cannot be seen: a look fails */
+	KEDGE_CAUSE_LISTENER_GONE,    /* the listener itself was closed or shut down */
+	KEDGE_CAUSE_ERROR,            /* it cannot be seen: a look fails */
 	KEDGE_CAUSE_MAX_,
 };
 
@@ -157,7 +157,7 @@ typedef void kedge_event_fn(const struct kedge_event *event, void *userdata);
 typedef void kedge_listener_fn(const char *path, int new_fd, int old_fd, void *userdata);
 
 /* No safety look: rely on events alone. */
-#define KEDGE_INTERVAL_NONE INT64_C(-1)
+#define KEDGE_INTERVAL_NONE       INT64_C(-1)
 #define KEDGE_INTERVAL_DEFAULT_MS INT64_C(5000)
 /* A day: a longer safety look is a mistake in units. */
 #define KEDGE_INTERVAL_MAX_MS INT64_C(86400000)
@@ -236,7 +236,7 @@ enum kedge_at_close {
 };
 
 /* "As it is": neither mode nor owner is asked for. */
-#define KEDGE_MODE_DEFAULT 0600u
+#define KEDGE_MODE_DEFAULT    0600u
 #define KEDGE_BACKLOG_DEFAULT 4096
 
 /**
@@ -367,7 +367,7 @@ KEDGE_PUBLIC int kedge_guard_repair(struct kedge_guard *guard, const char *path)
 
 /* Seconds are too coarse and nanoseconds wrap nowhere: all times in ns. */
 struct kedge_path_status {
-	size_t size;            /* set by the caller: sizeof(struct kedge_path_status) */
+	size_t size; /* set by the caller: sizeof(struct kedge_path_status) */
 	enum kedge_state state;
 	enum kedge_cause cause; /* of the present or else the last loss */
 	int error;              /* of the present streak, or 0 */
@@ -378,9 +378,9 @@ struct kedge_path_status {
 	uint64_t rebinds;
 	uint64_t outage_last_ns;
 	uint64_t outage_total_ns;
-	uint32_t retired;       /* listeners that are open beside the current one */
-	int anchored;           /* 1: there is an anchor; 0: only a re-bind would help */
-	int watched;            /* 1: events tell; 0: the safety look alone */
+	uint32_t retired; /* listeners that are open beside the current one */
+	int anchored;     /* 1: there is an anchor; 0: only a re-bind would help */
+	int watched;      /* 1: events tell; 0: the safety look alone */
 };
 
 /**

@@ -18,7 +18,10 @@ struct buf {
 	size_t start, end, capacity;
 };
 
-#define BUF_INIT { 0 }
+#define BUF_INIT                                                                                   \
+	{                                                                                          \
+		0                                                                                  \
+	}
 
 /* Free the memory; the buffer is empty and may be used again. */
 void buf_deinit(struct buf *b);

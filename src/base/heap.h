@@ -14,14 +14,20 @@ struct heap_node {
 	size_t index; /* HEAP_NOWHERE: in no heap */
 };
 
-#define HEAP_NODE_INIT { .at = UINT64_MAX, .index = HEAP_NOWHERE }
+#define HEAP_NODE_INIT                                                                             \
+	{                                                                                          \
+		.at = UINT64_MAX, .index = HEAP_NOWHERE                                            \
+	}
 
 struct heap {
 	struct heap_node **nodes;
 	size_t count, capacity;
 };
 
-#define HEAP_INIT { 0 }
+#define HEAP_INIT                                                                                  \
+	{                                                                                          \
+		0                                                                                  \
+	}
 
 void heap_deinit(struct heap *h);
 

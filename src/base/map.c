@@ -53,6 +53,11 @@ int map_put(struct map *m, uint64_t key, void *value)
 	struct map_slot *slot;
 
 	assert(value);
+	slot = m->count ? map_find(m, key) : NULL;
+	if (slot && slot->value) {
+		slot->value = value;
+		return 0;
+	}
 	/* Three quarters full at most, so that a search always meets a free slot. */
 	if (m->count + 1 > m->capacity / 4 * 3) {
 		int r = map_grow(m);
@@ -61,7 +66,7 @@ int map_put(struct map *m, uint64_t key, void *value)
 			return r;
 	}
 	slot = map_find(m, key);
-	m->count += !slot->value;
+	m->count++;
 	*slot = (struct map_slot){ key, value };
 	return 0;
 }

@@ -18,14 +18,18 @@ struct map {
 	size_t count;
 };
 
-#define MAP_INIT { 0 }
+#define MAP_INIT                                                                                   \
+	{                                                                                          \
+		0                                                                                  \
+	}
 
 void map_deinit(struct map *m);
 
 /* The value of @key, or NULL. */
 void *map_get(const struct map *m, uint64_t key);
 
-/* Set @key to @value (not NULL). Return: 0, or -ENOMEM (nothing changed). */
+/* Set @key to @value (not NULL). Return: 0, or -ENOMEM (nothing changed), which a
+ * key that is in the map already never meets. */
 int map_put(struct map *m, uint64_t key, void *value);
 
 /* Take @key out. Return: its value, or NULL where there was none. */

@@ -1,0 +1,397 @@
+/*
+ * A guard on a thread of its own.
+ *
+ * One lock, held while the guard works and while callbacks run, makes them
+ * single file; it is recursive, so that a callback may call back in. What must
+ * not wait for it is the wish to stop: that is a number that goes up with every
+ * start and stop, and is read again before a new listener is published.
+ */
+#include "kedge/watchdog.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/time.h"
+
+struct kedge_watchdog {
+	struct kedge_watchdog_options options;
+	char *path;
+	char *anchor_dir;
+	pid_t pid;
+	pthread_mutex_t lock;      /* recursive */
+	atomic_uint_fast64_t wish; /* odd: to run; even: to stop */
+	uint_fast64_t served;      /* the wish that the path is guarded by; 0: it is not */
+	struct kedge_guard *guard;
+	pthread_t thread;
+	int wake;      /* eventfd: the thread is to look around */
+	bool threaded; /* there is a thread to be joined */
+	bool running;  /* ... which will come round again */
+};
+
+static bool wants_to_run(struct kedge_watchdog *w)
+{
+	return atomic_load(&w->wish) & 1;
+}
+
+static void say(struct kedge_watchdog *w, enum kedge_log_level level, const char *line)
+{
+	if (w->options.log)
+		w->options.log(level, line, w->options.userdata);
+}
+
+/* What happens is a line in words as well, for those who only want a log. */
+static void log_event(struct kedge_watchdog *w, const struct kedge_event *event)
+{
+	static const enum kedge_log_level levels[KEDGE_EVENT_MAX_] = {
+		[KEDGE_EVENT_LISTENING] = KEDGE_LOG_INFO,
+		[KEDGE_EVENT_LOST] = KEDGE_LOG_WARNING,
+		[KEDGE_EVENT_RELINKED] = KEDGE_LOG_INFO,
+		[KEDGE_EVENT_REBOUND] = KEDGE_LOG_INFO,
+		[KEDGE_EVENT_BIND_MOUNTED] = KEDGE_LOG_INFO,
+		[KEDGE_EVENT_MODE_RESTORED] = KEDGE_LOG_INFO,
+		[KEDGE_EVENT_MOVED_ASIDE] = KEDGE_LOG_WARNING,
+		[KEDGE_EVENT_DISPLACED] = KEDGE_LOG_WARNING,
+		[KEDGE_EVENT_BLOCKED] = KEDGE_LOG_ERROR,
+		[KEDGE_EVENT_RECOVERED] = KEDGE_LOG_INFO,
+		[KEDGE_EVENT_DEGRADED] = KEDGE_LOG_WARNING,
+		[KEDGE_EVENT_NOTICED] = KEDGE_LOG_WARNING,
+	};
+	char line[1024];
+
+	if (!w->options.log)
+		return;
+	if (event->kind == KEDGE_EVENT_RECOVERED)
+		(void)snprintf(line, sizeof(line),
+			       "%s recovered after %.3f ms (%u reports swallowed)", w->path,
+			       (double)event->outage_ns / 1e6, event->swallowed);
+	else
+		(void)snprintf(line, sizeof(line), "%s %s%s%s%s%s%s%s", w->path,
+			       kedge_event_name(event->kind), event->cause ? ": " : "",
+			       event->cause ? kedge_cause_name(event->cause) : "",
+			       event->error ? ": " : "",
+			       event->error ? error_words(event->error) : "",
+			       *event->detail ? ": " : "", event->detail);
+	say(w, levels[event->kind], line);
+}
+
+static void on_event(const struct kedge_event *event, void *userdata)
+{
+	struct kedge_watchdog *w = userdata;
+
+	log_event(w, event);
+	if (w->options.guard.on_event)
+		w->options.guard.on_event(event, w->options.guard.userdata);
+}
+
+static void on_listener(const char *path, int new_fd, int old_fd, void *userdata)
+{
+	struct kedge_watchdog *w = userdata;
+
+	if (w->options.guard.on_listener)
+		w->options.guard.on_listener(path, new_fd, old_fd, w->options.guard.userdata);
+	if (new_fd >= 0 && w->options.on_rebind && wants_to_run(w))
+		w->options.on_rebind(new_fd, old_fd, w->options.userdata);
+}
+
+static bool shut_down_deliberately(struct kedge_watchdog *w)
+{
+	return w->options.get_server && w->options.get_server(w->options.userdata) < 0;
+}
+
+/* A new listener by the server's own hand. */
+static int on_create(const char *bind_path, void *userdata)
+{
+	struct kedge_watchdog *w = userdata;
+	const struct kedge_watchdog_options *o = &w->options;
+	uint_fast64_t wish = atomic_load(&w->wish);
+	int fd = o->create_server ? o->create_server(bind_path, o->userdata)
+				  : o->listen.create(bind_path, o->listen.userdata);
+
+	/* Read again, now that time has passed: for an old wish nothing is published. */
+	if (atomic_load(&w->wish) == wish)
+		return fd;
+	(void)kedge_guard_close(w->guard, w->path);
+	return -ECANCELED;
+}
+
+static int poll_timeout_ms(struct kedge_watchdog *w)
+{
+	uint64_t deadline_us, now_us;
+	struct timespec now;
+
+	(void)kedge_guard_deadline(w->guard, &deadline_us);
+	if (deadline_us == UINT64_MAX)
+		return -1;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	/* Rounded up, so that it does not spin through the last millisecond. */
+	return deadline_us <= now_us ? 0 : (int)((deadline_us - now_us + 999) / 1000);
+}
+
+/* One round. Return: whether to go on. */
+static bool watch_once(struct kedge_watchdog *w)
+{
+	struct pollfd fds[2] = { { .fd = w->wake, .events = POLLIN },
+				 { .fd = kedge_guard_fd(w->guard), .events = POLLIN } };
+	uint64_t count;
+	int timeout;
+
+	(void)poll(fds, 1, 0);
+	if (fds[0].revents)
+		(void)!read(w->wake, &count, sizeof(count));
+	(void)pthread_mutex_lock(&w->lock);
+	if (wants_to_run(w) && !shut_down_deliberately(w))
+		(void)kedge_guard_process(w->guard);
+	w->running = wants_to_run(w);
+	timeout = poll_timeout_ms(w);
+	if (!w->running) {
+		(void)pthread_mutex_unlock(&w->lock);
+		return false;
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)poll(fds, 2, timeout);
+	return true;
+}
+
+static void *watch(void *userdata)
+{
+	struct kedge_watchdog *w = userdata;
+
+	while (watch_once(w))
+		;
+	return NULL;
+}
+
+/* With the lock held: make sure that a thread comes round. */
+static int start_thread(struct kedge_watchdog *w)
+{
+	sigset_t all, before;
+	int r;
+
+	if (w->running)
+		return 0;
+	/* The one before has let go of the lock for good, so this does not wait long. */
+	if (w->threaded)
+		(void)pthread_join(w->thread, NULL);
+	w->threaded = false;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&w->thread, NULL, watch, w);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r != 0)
+		return -EAGAIN;
+	w->threaded = w->running = true;
+	return 0;
+}
+
+static void wake(struct kedge_watchdog *w)
+{
+	uint64_t one = 1;
+
+	(void)!write(w->wake, &one, sizeof(one));
+}
+
+/* Guard what the server listens on, or, where that is lost or there is none, a new listener. */
+static int guard_path(struct kedge_watchdog *w, struct kedge_error *error)
+{
+	struct kedge_listen_options listen = w->options.listen;
+	int old_fd = -1, new_fd = -1, r = -ESTALE;
+
+	listen.size = sizeof(listen);
+	if (w->options.create_server || listen.create) {
+		listen.create = on_create;
+		listen.userdata = w;
+	}
+	if (w->options.get_server) {
+		old_fd = w->options.get_server(w->options.userdata);
+		if (old_fd < 0)
+			return error_set(error, -ESHUTDOWN, "the server of %s has shut down",
+					 w->path);
+		r = kedge_guard_adopt(w->guard, w->path, old_fd, &listen, error);
+	}
+	if (r != -ESTALE)
+		return r;
+	r = kedge_guard_listen(w->guard, w->path, &listen, &new_fd, error);
+	if (r == 0 && w->options.on_rebind && w->options.get_server)
+		w->options.on_rebind(new_fd, old_fd, w->options.userdata);
+	return r;
+}
+
+static void unguard_path(struct kedge_watchdog *w)
+{
+	(void)kedge_guard_close(w->guard, w->path);
+	w->served = 0;
+}
+
+/* Take the wish up or down by one, if it is not as wanted. Return: the wish now. */
+static uint_fast64_t set_wish(struct kedge_watchdog *w, unsigned odd)
+{
+	uint_fast64_t wish = atomic_load(&w->wish);
+
+	while ((wish & 1) != odd && !atomic_compare_exchange_weak(&w->wish, &wish, wish + 1))
+		;
+	return atomic_load(&w->wish);
+}
+
+/* With the lock held. */
+static int serve_wish(struct kedge_watchdog *w, struct kedge_error *error)
+{
+	uint_fast64_t wish = atomic_load(&w->wish);
+	int r;
+
+	/* A stop() that came after us has the last word. */
+	if (!(wish & 1) || w->served == wish)
+		return 0;
+	if (w->served)
+		unguard_path(w);
+	r = guard_path(w, error);
+	if (r == 0)
+		r = start_thread(w);
+	if (r < 0) {
+		unguard_path(w);
+		(void)set_wish(w, 0);
+		return r;
+	}
+	w->served = wish;
+	/* Stopped meanwhile, from a callback or by somebody who waits for the lock. */
+	if (!wants_to_run(w))
+		unguard_path(w);
+	wake(w);
+	return 0;
+}
+
+int kedge_watchdog_start(struct kedge_watchdog *w, struct kedge_error *error)
+{
+	int r;
+
+	if (w->pid != getpid())
+		return error_set(error, -ESTALE, "the watchdog belongs to the parent process");
+	(void)set_wish(w, 1);
+	(void)pthread_mutex_lock(&w->lock);
+	r = serve_wish(w, error);
+	(void)pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
+int kedge_watchdog_stop(struct kedge_watchdog *w)
+{
+	if (w->pid != getpid())
+		return -ESTALE;
+	(void)set_wish(w, 0);
+	wake(w);
+	(void)pthread_mutex_lock(&w->lock);
+	if (!wants_to_run(w) && w->served)
+		unguard_path(w);
+	(void)pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
+int kedge_watchdog_rebind_if_missing(struct kedge_watchdog *w)
+{
+	int r = -ESHUTDOWN;
+
+	if (w->pid != getpid())
+		return -ESTALE;
+	(void)pthread_mutex_lock(&w->lock);
+	if (wants_to_run(w) && w->served && !shut_down_deliberately(w))
+		r = kedge_guard_repair(w->guard, w->path);
+	(void)pthread_mutex_unlock(&w->lock);
+	wake(w);
+	return r;
+}
+
+int kedge_watchdog_status(struct kedge_watchdog *w, struct kedge_path_status *ret)
+{
+	int r = -ESHUTDOWN;
+
+	(void)pthread_mutex_lock(&w->lock);
+	if (w->served)
+		r = kedge_guard_status(w->guard, w->path, ret);
+	(void)pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
+struct kedge_watchdog *kedge_watchdog_free(struct kedge_watchdog *w)
+{
+	if (!w)
+		return NULL;
+	(void)kedge_watchdog_stop(w);
+	/* In a child of fork() the thread is not there. */
+	if (w->threaded && w->pid == getpid())
+		(void)pthread_join(w->thread, NULL);
+	kedge_guard_free(w->guard);
+	(void)pthread_mutex_destroy(&w->lock);
+	fd_close(w->wake);
+	free(w->path);
+	free(w->anchor_dir);
+	free(w);
+	return NULL;
+}
+
+static int init_guard(struct kedge_watchdog *w)
+{
+	struct kedge_guard_options guard = w->options.guard;
+
+	guard.size = sizeof(guard);
+	guard.anchor_dir = w->anchor_dir;
+	guard.on_event = on_event;
+	guard.on_listener = on_listener;
+	guard.userdata = w;
+	return kedge_guard_new(&w->guard, &guard);
+}
+
+static int init(struct kedge_watchdog *w, const struct kedge_watchdog_options *options)
+{
+	pthread_mutexattr_t recursive;
+
+	memcpy(&w->options, options,
+	       options->size < sizeof(w->options) ? options->size : sizeof(w->options));
+	w->pid = getpid();
+	(void)pthread_mutexattr_init(&recursive);
+	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	(void)pthread_mutex_init(&w->lock, &recursive);
+	(void)pthread_mutexattr_destroy(&recursive);
+	w->path = strdup(options->path);
+	if (w->options.guard.anchor_dir)
+		w->anchor_dir = strdup(w->options.guard.anchor_dir);
+	if (!w->path || (w->options.guard.anchor_dir && !w->anchor_dir))
+		return -ENOMEM;
+	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return w->wake < 0 ? -errno : init_guard(w);
+}
+
+int kedge_watchdog_new(struct kedge_watchdog **ret_watchdog,
+		       const struct kedge_watchdog_options *options, struct kedge_error *error)
+{
+	struct kedge_watchdog *w;
+	int r;
+
+	if (!options || options->size < sizeof(size_t) + sizeof(char *) || !options->path)
+		return error_set(error, -EINVAL, "the options have no size or no path");
+	if (options->path[0] != '/')
+		return error_set(error, -EINVAL, "the path %s is relative: give it from /",
+				 options->path);
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return error_set(error, -ENOMEM, "out of memory");
+	w->wake = -EBADF;
+	r = init(w, options);
+	if (r < 0) {
+		kedge_watchdog_free(w);
+		return error_set(error, r, "no watchdog for %s: %s", options->path, error_words(r));
+	}
+	*ret_watchdog = w;
+	return 0;
+}

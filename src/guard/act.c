@@ -1,0 +1,211 @@
+/*
+ * Acting: one function an action, and a table of them.
+ */
+#include <assert.h>
+#include <errno.h>
+
+#include "guard/engine.h"
+
+static int act_block(struct guarded *g, const struct look *look)
+{
+	(void)g;
+	return look->dir == LOOK_DIR_UNSEEN        ? look->dir_error
+	       : look->path == LOOK_PATH_DIRECTORY ? -EISDIR
+						   : -ESHUTDOWN;
+}
+
+static int act_make_dirs(struct guarded *g, const struct look *look)
+{
+	int r = place_make(g->place, g->engine->ports);
+
+	(void)look;
+	if (r == 0 && g->place->made && g->config.keep == KEDGE_KEEP_MADE)
+		g->record.keep_dir = true;
+	return r;
+}
+
+static int act_enter_dir(struct guarded *g, const struct look *look)
+{
+	struct engine *e = g->engine;
+	int r = place_enter(g->place, e->ports, &e->watches);
+
+	(void)look;
+	if (r < 0)
+		return r;
+	/* Whoever else lives there finds new ground as well. */
+	list_for_each (it, &g->place->members) {
+		struct guarded *member = list_entry(it, struct guarded, in_place);
+
+		member->record.cross_mount = false;
+		member->record.mount_failed = false;
+		engine_hint(e, member);
+	}
+	r = place_open_anchors(g->place, e->ports, e->options.anchor_dir);
+	if (r < 0)
+		report(e, g, KEDGE_EVENT_DEGRADED, r, "no anchor directory: re-bind only");
+	return 0;
+}
+
+static int act_restore_dir(struct guarded *g, const struct look *look)
+{
+	(void)look;
+	return place_restore(g->place, g->engine->ports);
+}
+
+static int act_link(struct guarded *g, const struct look *look)
+{
+	(void)look;
+	return publish_link(g);
+}
+
+static int act_bind_mount(struct guarded *g, const struct look *look)
+{
+	(void)look;
+	return publish_mount(g);
+}
+
+static int act_rebind(struct guarded *g, const struct look *look)
+{
+	struct listener *l;
+	int r = 0;
+
+	if (g->place->anchors && g->lock_home != g->place->anchors)
+		r = guarded_lock(g);
+	/* Somebody else guards the path in its new place: then it is theirs. */
+	if (r == -EWOULDBLOCK)
+		return -EADDRINUSE;
+	g->generation++;
+	guarded_note(g);
+	r = listener_make(&l, g, g->generation);
+	if (r < 0)
+		return g->closed ? -EAGAIN : r;
+	guarded_replace(g, l);
+	/* A dead listener still holds its inode, and would keep the path from us. */
+	if (look->listener_dead)
+		guarded_trim(g);
+	return 0;
+}
+
+static int act_promote(struct guarded *g, const struct look *look)
+{
+	list_for_each (it, &g->retired) {
+		struct listener *l = list_entry(it, struct listener, link);
+
+		if (!node_same(&l->node, &look->path_node))
+			continue;
+		list_unlink(&l->link);
+		g->retired_count--;
+		guarded_replace(g, l);
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+/* Hear of the stranger's end from its inode, as far as that lets us. */
+static void watch_stranger(struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int fd;
+
+	if (g->stranger.number != WATCH_NONE)
+		return;
+	fd = p->handle_open(p->ctx, g->place->fd, g->name);
+	if (fd < 0)
+		return;
+	(void)watcher_start(&g->engine->watches, &g->stranger, fd, WATCH_INODE);
+	p->close(p->ctx, fd);
+}
+
+static int act_probe(struct guarded *g, const struct look *look)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r = p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type);
+
+	if (!node_same(&g->record.probed, &look->path_node))
+		watcher_stop(&g->engine->watches, &g->stranger);
+	if (r == PROBE_LIVE || r == PROBE_UNSETTLED)
+		watch_stranger(g);
+	return r;
+}
+
+static int act_replace_stale(struct guarded *g, const struct look *look)
+{
+	return publish_replace(g, &look->path_node);
+}
+
+static int act_move_aside(struct guarded *g, const struct look *look)
+{
+	return publish_aside(g, &look->path_node);
+}
+
+static int act_restore_mode(struct guarded *g, const struct look *look)
+{
+	const struct guard_ports *p = g->engine->ports;
+	const struct node *want = &g->record.want;
+	int handle = g->current->handle, r = 0;
+
+	if (look->ours.uid != want->uid || look->ours.gid != want->gid)
+		r = p->set_owner(p->ctx, handle, want->uid, want->gid);
+	return r < 0 ? r : p->set_mode(p->ctx, handle, want->mode);
+}
+
+static int act_lock(struct guarded *g, const struct look *look)
+{
+	(void)look;
+	return guarded_lock(g);
+}
+
+/* Make the anchor in the present anchor directory; give up one elsewhere. */
+static int act_anchor(struct guarded *g, const struct look *look)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct listener *c = g->current;
+	struct anchor_dir *to = g->place->anchors, *from = c->home;
+	struct spare at = guarded_spare(g, to, c->generation, "");
+	struct node there;
+	int r = p->link_fd(p->ctx, c->handle, at.dir, at.name.text);
+
+	/* Only a leftover of our own can be in our private directory: a loss if not. */
+	if (r == -EEXIST && p->stat(p->ctx, at.dir, at.name.text, &there) == 0 &&
+	    node_same(&there, &c->node))
+		r = 1;
+	if (r == -ENOENT && look->ours.nlink == 0)
+		return -ESTALE;
+	if (r == -ENOENT) {
+		/* The anchor directory itself may be what was removed. */
+		r = place_open_anchors(g->place, g->engine->ports, g->engine->options.anchor_dir);
+		return r < 0 ? r : -EAGAIN;
+	}
+	if (r < 0 || to == from)
+		return r;
+	if (from && look->anchored) {
+		at = guarded_spare(g, from, c->generation, "");
+		(void)anchor_remove(from, at.name.text, &c->node);
+	}
+	c->home = anchor_dir_ref(to);
+	anchor_dir_unref(from);
+	return r;
+}
+
+static int (*const act_table[ACTION_MAX_])(struct guarded *, const struct look *) = {
+	[ACTION_BLOCK] = act_block,
+	[ACTION_MAKE_DIRS] = act_make_dirs,
+	[ACTION_ENTER_DIR] = act_enter_dir,
+	[ACTION_RESTORE_DIR] = act_restore_dir,
+	[ACTION_LINK] = act_link,
+	[ACTION_BIND_MOUNT] = act_bind_mount,
+	[ACTION_REBIND] = act_rebind,
+	[ACTION_PROMOTE] = act_promote,
+	[ACTION_PROBE] = act_probe,
+	[ACTION_REPLACE_STALE] = act_replace_stale,
+	[ACTION_MOVE_ASIDE] = act_move_aside,
+	[ACTION_RESTORE_MODE] = act_restore_mode,
+	[ACTION_LOCK] = act_lock,
+	[ACTION_ANCHOR] = act_anchor,
+};
+
+int guarded_act(struct guarded *g, enum action action, const struct look *look)
+{
+	assert(action < ACTION_MAX_ && act_table[action]);
+	return act_table[action](g, look);
+}

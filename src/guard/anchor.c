@@ -1,0 +1,261 @@
+#include "guard/anchor.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/map.h"
+
+/* Another instance that ends may remove the directory between mkdir and open. */
+#define ANCHOR_OPEN_TRIES 8
+/* Hash of the directory and '-', in front of names in a shared directory. */
+#define ANCHOR_PREFIX_BYTES 17
+/* A predecessor's note that spans more than this is not believed. */
+#define ANCHOR_SWEEP_SPAN_MAX 4096
+
+/* Whether the open directory is one that only we can write to. */
+static bool is_private(const struct guard_ports *p, int fd)
+{
+	struct node node;
+
+	return p->stat_fd(p->ctx, fd, &node) == 0 && node.kind == NODE_DIRECTORY &&
+	       node.uid == p->uid(p->ctx) && node.mode == 0700;
+}
+
+/* Make or open @name in @parent. Return: an fd; -EPERM: taken by something not ours. */
+static int open_private(const struct guard_ports *p, int parent, const char *name)
+{
+	for (int i = 0; i < ANCHOR_OPEN_TRIES; i++) {
+		int made = p->dir_make(p->ctx, parent, name, 0700);
+		int fd = p->dir_open_private(p->ctx, parent, name);
+
+		if (made < 0 && made != -EEXIST)
+			return fd < 0 ? made : (p->close(p->ctx, fd), made);
+		if (fd == -ENOENT)
+			continue;
+		if (fd < 0)
+			return fd == -ENOTDIR || fd == -ELOOP || fd == -EACCES ? -EPERM : fd;
+		/* A narrow umask took bits away that we need. */
+		if (made == 0)
+			(void)p->set_mode(p->ctx, fd, 0700);
+		if (is_private(p, fd))
+			return fd;
+		p->close(p->ctx, fd);
+		return -EPERM;
+	}
+	return -EAGAIN;
+}
+
+static int open_beside(struct anchor_dir *a, int dir)
+{
+	const struct guard_ports *p = a->ports;
+
+	for (int attempt = 0; attempt < 2; attempt++) {
+		(void)snprintf(a->name, sizeof(a->name), ".kedge-%" PRIu32 "%s", p->uid(p->ctx),
+			       attempt ? "-1" : "");
+		a->fd = open_private(p, dir, a->name);
+		if (a->fd != -EPERM)
+			break;
+	}
+	if (a->fd < 0)
+		return a->fd;
+	/* A handle of its own: the place may be replaced while anchors remain. */
+	a->parent = p->dir_open_private(p->ctx, dir, ".");
+	return a->parent < 0 ? a->parent : 0;
+}
+
+static int open_elsewhere(struct anchor_dir *a, const char *path)
+{
+	const struct guard_ports *p = a->ports;
+	const char *slash = strrchr(path, '/');
+	_cleanup_(freep) char *parent = NULL;
+
+	assert(slash);
+	parent = slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+	if (!parent)
+		return -ENOMEM;
+	a->shared = true;
+	if (strlen(slash + 1) == 0 || strlen(slash + 1) > ANCHOR_NAME_MAX)
+		return -ENAMETOOLONG;
+	(void)snprintf(a->name, sizeof(a->name), "%s", slash + 1);
+	a->parent = p->dir_open(p->ctx, parent);
+	if (a->parent < 0)
+		return a->parent;
+	a->fd = open_private(p, a->parent, a->name);
+	return a->fd < 0 ? a->fd : 0;
+}
+
+struct anchor_dir *anchor_dir_ref(struct anchor_dir *a)
+{
+	a->refs++;
+	return a;
+}
+
+struct anchor_dir *anchor_dir_abandon(struct anchor_dir *a)
+{
+	if (!a || --a->refs > 0)
+		return NULL;
+	if (a->fd >= 0)
+		a->ports->close(a->ports->ctx, a->fd);
+	if (a->parent >= 0)
+		a->ports->close(a->ports->ctx, a->parent);
+	free(a);
+	return NULL;
+}
+
+struct anchor_dir *anchor_dir_unref(struct anchor_dir *a)
+{
+	const struct guard_ports *p;
+	struct node ours, named;
+
+	if (!a || a->refs > 1)
+		return anchor_dir_abandon(a);
+	p = a->ports;
+	/* rmdir() refuses where something is left, so the worst a race can do is nothing. */
+	if (a->fd >= 0 && a->parent >= 0 && p->stat_fd(p->ctx, a->fd, &ours) == 0 &&
+	    p->stat(p->ctx, a->parent, a->name, &named) == 0 && node_same(&ours, &named))
+		(void)p->dir_remove(p->ctx, a->parent, a->name);
+	return anchor_dir_abandon(a);
+}
+
+DEFINE_CLEANUP(struct anchor_dir *, anchor_dir_unref);
+
+int anchor_dir_open(struct anchor_dir **ret, const struct guard_ports *ports, int dir,
+		    const char *path)
+{
+	_cleanup_(anchor_dir_unrefp) struct anchor_dir *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	*a = (struct anchor_dir){ .ports = ports, .refs = 1, .fd = -EBADF, .parent = -EBADF };
+	r = path ? open_elsewhere(a, path) : open_beside(a, dir);
+	if (r < 0)
+		return r;
+	*ret = steal_ptr(a);
+	return 0;
+}
+
+size_t anchor_socket_name_max(const struct anchor_dir *a)
+{
+	return ANCHOR_NAME_MAX - ANCHOR_SUFFIX_MAX - (a && a->shared ? ANCHOR_PREFIX_BYTES : 0);
+}
+
+struct anchor_name anchor_name(const struct anchor_dir *a, const char *place, const char *socket,
+			       const char *suffix)
+{
+	struct anchor_name name;
+	int n;
+
+	if (a->shared)
+		n = snprintf(name.text, sizeof(name.text), "%016" PRIx64 "-%s.%s",
+			     map_hash_text(place), socket, suffix);
+	else
+		n = snprintf(name.text, sizeof(name.text), "%s.%s", socket, suffix);
+	assert(n > 0 && (size_t)n < sizeof(name.text));
+	return name;
+}
+
+int anchor_lock(struct anchor_dir *a, const char *place, const char *socket,
+		struct lock_note *ret_note)
+{
+	const struct guard_ports *p = a->ports;
+	struct anchor_name name = anchor_name(a, place, socket, "lock");
+	int fd = p->lock_open(p->ctx, a->fd, name.text);
+
+	if (fd >= 0 && p->lock_read(p->ctx, fd, ret_note) < 0)
+		*ret_note = (struct lock_note){ 0 };
+	return fd;
+}
+
+void anchor_unlock(struct anchor_dir *a, const char *place, const char *socket, int lock)
+{
+	const struct guard_ports *p = a->ports;
+	struct anchor_name name = anchor_name(a, place, socket, "lock");
+	struct node held;
+
+	if (p->stat_fd(p->ctx, lock, &held) == 0)
+		(void)anchor_remove(a, name.text, &held);
+	p->unlock(p->ctx, lock);
+}
+
+int anchor_remove(struct anchor_dir *a, const char *name, const struct node *node)
+{
+	const struct guard_ports *p = a->ports;
+	struct node there;
+	int r = p->stat(p->ctx, a->fd, name, &there);
+
+	if (r < 0)
+		return r;
+	return node_same(&there, node) ? p->unlink(p->ctx, a->fd, name) : -ESTALE;
+}
+
+/* Remove one stale anchor, if that is what it is. */
+static void sweep_one(struct anchor_dir *a, const char *name)
+{
+	const struct guard_ports *p = a->ports;
+	struct node node;
+
+	if (p->stat(p->ctx, a->fd, name, &node) < 0 || node.kind != NODE_SOCKET ||
+	    node.uid != p->uid(p->ctx))
+		return;
+	/* A stream probe tells a bound socket of any type: it is not refused as stale. */
+	if (p->probe(p->ctx, a->fd, name, 0) == PROBE_STALE)
+		(void)anchor_remove(a, name, &node);
+}
+
+struct sweep {
+	struct anchor_dir *dir;
+	struct anchor_name prefix; /* "NAME." */
+	uint64_t highest;
+};
+
+static void sweep_listed(const char *name, void *userdata)
+{
+	struct sweep *s = userdata;
+	size_t n = strlen(s->prefix.text);
+	uint64_t generation;
+	char *end;
+
+	if (strncmp(name, s->prefix.text, n) != 0 || !isdigit((unsigned char)name[n]))
+		return;
+	generation = strtoull(name + n, &end, 10);
+	if (*end && strcmp(end, ".out") != 0)
+		return;
+	if (generation > s->highest)
+		s->highest = generation;
+	sweep_one(s->dir, name);
+}
+
+/* The note says which generations there may be: no need to list a large directory. */
+static void sweep_noted(struct sweep *s, const char *place, const char *socket,
+			const struct lock_note *note)
+{
+	char suffix[ANCHOR_SUFFIX_MAX + 1];
+
+	for (uint64_t g = note->low; g <= note->high; g++) {
+		(void)snprintf(suffix, sizeof(suffix), "%" PRIu64, g);
+		sweep_one(s->dir, anchor_name(s->dir, place, socket, suffix).text);
+		(void)snprintf(suffix, sizeof(suffix), "%" PRIu64 ".out", g);
+		sweep_one(s->dir, anchor_name(s->dir, place, socket, suffix).text);
+	}
+	s->highest = note->high;
+}
+
+uint64_t anchor_sweep(struct anchor_dir *a, const char *place, const char *socket,
+		      const struct lock_note *note)
+{
+	struct sweep s = { .dir = a, .prefix = anchor_name(a, place, socket, "") };
+
+	if (note->known && note->low <= note->high &&
+	    note->high - note->low < ANCHOR_SWEEP_SPAN_MAX)
+		sweep_noted(&s, place, socket, note);
+	else
+		(void)a->ports->list(a->ports->ctx, a->fd, sweep_listed, &s);
+	return s.highest;
+}

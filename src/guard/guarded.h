@@ -1,0 +1,199 @@
+/*
+ * A guarded path, and the listeners that belong to it.
+ */
+#pragma once
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/streak.h"
+#include "guard/place.h"
+#include "guard/plan.h"
+
+struct engine;
+
+/* Retired listeners that are kept open for whoever still waits in their queues. */
+#define RETIRED_MAX 16
+
+/*
+ * A listener of ours. It is bound under its anchor name, and known by its
+ * inode, which the handle holds: the number cannot be used again meanwhile.
+ */
+struct listener {
+	struct list link; /* in guarded.retired */
+	struct watcher watcher;
+	int fd;     /* listening; ours */
+	int handle; /* O_PATH of the inode: tells nlink, mode and owner without any name */
+	uint64_t generation;
+	struct node node;
+	struct anchor_dir *home; /* where its anchor is; NULL: it has none */
+	bool made;               /* bound by kedge or for it, as against adopted */
+	bool draft;              /* no anchor, not published: still under a name of its own */
+	bool mounted;            /* a bind mount of ours leads to it */
+	bool announced;          /* the owner knows of it */
+};
+
+/* As asked for by kedge_listen_options. */
+struct listen_config {
+	struct listener_spec spec;
+	enum kedge_keep keep;
+	bool set_owner;
+	uint32_t uid, gid;
+	enum kedge_at_close at_close;
+	int (*create)(const char *bind_path, void *userdata);
+	void *userdata;
+};
+
+struct guarded_counts {
+	uint64_t losses, relinks, rebinds;
+	uint64_t outage_last_ns, outage_total_ns;
+};
+
+struct guarded {
+	struct engine *engine;
+	struct guarded *same_hash; /* the next one in engine.by_path */
+	struct list in_place;      /* place.members */
+	struct list dirty;         /* engine.dirty: to be looked at in this turn */
+	struct heap_node timer;
+	struct place *place;
+	char *path;       /* as given */
+	const char *name; /* its last component */
+	struct listen_config config;
+
+	struct listener *current;
+	struct list retired; /* oldest first */
+	uint32_t retired_count;
+	uint64_t generation; /* of the newest listener; counts up at each start, re-bind, stop */
+	int lock;            /* -EBADF: not held */
+	struct anchor_dir *lock_home;
+	struct watcher stranger; /* the inode of whoever displaced us */
+
+	struct record record;
+	bool hinted; /* an event spoke of our inode, and no look has settled it since */
+	bool closed; /* kedge_guard_close() came, maybe from a callback in our midst */
+
+	/* What was said of it. */
+	enum kedge_state state;
+	enum kedge_cause cause;
+	uint64_t lost_ns;             /* 0: reachable */
+	enum kedge_event_kind repair; /* how it came back, or KEDGE_EVENT_LOST: not yet */
+	struct streak streak;
+	struct guarded_counts counts;
+};
+
+/* The directory and name of a private name of this path: ".GEN", ".GEN.out". */
+struct spare {
+	int dir;
+	struct anchor_name name;
+};
+
+/**
+ * guarded_spare() - a private name for a listener or for what is taken away
+ *
+ * In the anchor directory; without one, a hidden name beside the path.
+ */
+struct spare guarded_spare(const struct guarded *g, const struct anchor_dir *home,
+			   uint64_t generation, const char *suffix);
+
+/* Fill in what is seen of the path right now. */
+void guarded_look(struct guarded *g, struct look *ret);
+
+/**
+ * guarded_act() - carry out one action
+ * @look: what it was planned on
+ *
+ * Return: 0 or a positive outcome; -EAGAIN: the world has changed, look again;
+ *         another negative errno value: it failed. Callbacks may have closed
+ *         the path meanwhile: see guarded.closed.
+ */
+int guarded_act(struct guarded *g, enum action action, const struct look *look);
+
+/* listener.c */
+
+/**
+ * listener_make() - bind a listener under the anchor name of its generation
+ *
+ * Complete, listening and watched, but published nowhere.
+ *
+ * Return: 0; -ESTALE: the path was closed by the owner's create callback;
+ *         else as from the system. On failure nothing is left on disk.
+ */
+int listener_make(struct listener **ret, struct guarded *g, uint64_t generation);
+
+/* Take over the listener @fd (duplicated) whose inode is @dir/@name. */
+int listener_adopt(struct listener **ret, struct guarded *g, uint64_t generation, int fd);
+
+/* Close it, remove its anchor if it is still ours. Return: NULL. */
+struct listener *listener_close(struct listener *l, struct guarded *g);
+
+/* Close it without touching a file. Return: NULL. */
+struct listener *listener_abandon(struct listener *l, struct guarded *g);
+
+/* Watch its inode, or, where that is refused, the entries of its directory. */
+int listener_watch(struct listener *l, struct guarded *g);
+
+/* Put @l in the place of the current listener, which is retired, or closed where
+ * nobody was ever told of it. */
+void guarded_replace(struct guarded *g, struct listener *l);
+
+/* Close retired listeners that are dead or too many, the oldest idle one first. */
+void guarded_trim(struct guarded *g);
+
+/* publish.c */
+
+enum publish_outcome {
+	PUBLISH_DONE = 0,
+	/* The path is taken. Nothing was changed: look again. */
+	PUBLISH_TAKEN = 1,
+};
+
+/**
+ * publish_link() - give the current listener its path, where that is free
+ *
+ * Never replaces anything.
+ *
+ * Return: an enum publish_outcome; -EXDEV: the path is on another mount;
+ *         -EAGAIN: the directory or the last name went away meanwhile.
+ */
+int publish_link(struct guarded *g);
+
+/* Put the current listener in the place of @stale, which is removed. Return: 0;
+ * -EAGAIN: something else stands there, and still does. */
+int publish_replace(struct guarded *g, const struct node *stale);
+
+/* Rename @found at the path to NAME.displaced.N. Return: N; -EAGAIN as above. */
+int publish_aside(struct guarded *g, const struct node *found);
+
+/* Remove @dir's entry of our name if it is @ours. Return: 0; -ESTALE: it is not. */
+int publish_withdraw(struct guarded *g, int dir, const struct node *ours);
+
+/* Mount the current listener over the path, which is free. */
+int publish_mount(struct guarded *g);
+
+/* Take our mount away again, and what it was mounted on. */
+void publish_unmount(struct guarded *g, struct listener *l);
+
+/* lifecycle.c */
+
+/**
+ * guarded_start() - make or adopt the first listener, and publish it
+ * @adopted_fd: borrowed; negative: make one
+ *
+ * Blocks: a stranger at the path is asked for up to START_PROBE_NS.
+ *
+ * Return: as kedge_guard_listen() and kedge_guard_adopt(). On failure
+ *         guarded_stop() takes back what was done.
+ */
+int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error);
+
+/* Remove what is ours, close everything, leave the engine. Frees @g, or leaves
+ * that to the engine where it is in the midst of a turn. */
+void guarded_stop(struct guarded *g);
+
+/* In a child of fork(): close descriptors, free, touch no file. */
+void guarded_abandon(struct guarded *g);
+
+/* Take the lock in the place's present anchor directory. Return: 0 or -errno. */
+int guarded_lock(struct guarded *g);
+
+/* Note in the lock file which generations may have left anchors. */
+void guarded_note(struct guarded *g);

@@ -1,0 +1,327 @@
+/*
+ * How a path comes to be guarded, and how kedge leaves it.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "guard/engine.h"
+
+/* Whoever stands at the path has so long to answer; silence counts as alive. */
+#define START_PROBE_NS     (2000 * NSEC_PER_MSEC)
+#define START_PROBE_GAP_NS (10 * NSEC_PER_MSEC)
+
+/* Others that end or start at the same moment may get in between, so often. */
+#define START_TRIES 8
+
+/* Generations that a note in the lock file covers beyond the newest. */
+#define NOTE_AHEAD 64
+
+void guarded_note(struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct lock_note note = { .low = g->generation, .high = g->generation + NOTE_AHEAD };
+
+	if (g->lock < 0)
+		return;
+	if (g->current)
+		note.low = g->current->generation;
+	if (g->retired_count)
+		note.low = list_entry(list_first(&g->retired), struct listener, link)->generation;
+	(void)p->lock_write(p->ctx, g->lock, &note);
+}
+
+static void drop_lock(struct guarded *g)
+{
+	if (g->lock >= 0)
+		anchor_unlock(g->lock_home, g->place->path, g->name, g->lock);
+	g->lock = -EBADF;
+	g->lock_home = anchor_dir_unref(g->lock_home);
+}
+
+int guarded_lock(struct guarded *g)
+{
+	struct anchor_dir *home = g->place->anchors;
+	struct lock_note note;
+	uint64_t highest;
+	int fd;
+
+	if (!home || g->lock_home == home)
+		return 0;
+	fd = anchor_lock(home, g->place->path, g->name, &note);
+	if (fd < 0)
+		return fd;
+	drop_lock(g);
+	g->lock = fd;
+	g->lock_home = anchor_dir_ref(home);
+	highest = anchor_sweep(home, g->place->path, g->name, &note);
+	if (highest > g->generation)
+		g->generation = highest;
+	guarded_note(g);
+	return 0;
+}
+
+/* An anchor directory that another instance removes as it ends is made again. */
+static int lock_at_start(struct guarded *g, struct kedge_error *error)
+{
+	struct engine *e = g->engine;
+	int r = -ENOENT;
+
+	for (int i = 0; i < START_TRIES && r == -ENOENT; i++) {
+		if (!g->place->anchors || i > 0) {
+			r = place_open_anchors(g->place, e->ports, e->options.anchor_dir);
+			if (r < 0) {
+				report(e, g, KEDGE_EVENT_DEGRADED, r,
+				       "no anchor directory: re-bind only");
+				return 0;
+			}
+		}
+		r = guarded_lock(g);
+	}
+	if (r == -EWOULDBLOCK)
+		return error_set(error, -EADDRINUSE,
+				 "EADDRINUSE: another daemon is listening at %s", g->path);
+	if (r < 0)
+		return error_set(error, r, "cannot lock %s: %s", g->path, error_words(r));
+	return 0;
+}
+
+/* Ask whoever stands at the path: twice, for a daemon between bind and listen. */
+static int probe_at_start(struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	uint64_t end = p->now_ns(p->ctx) + START_PROBE_NS;
+	unsigned stale = 0;
+
+	for (;;) {
+		int r = p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type);
+
+		stale = r == PROBE_STALE ? stale + 1 : 0;
+		if (stale == 2 || (r != PROBE_STALE && r != PROBE_UNSETTLED))
+			return r;
+		if (p->now_ns(p->ctx) >= end)
+			return PROBE_UNSETTLED;
+		p->pause(p->ctx, START_PROBE_GAP_NS);
+	}
+}
+
+/* A socket stands at the path. Return: 0: it may be replaced. */
+static int judge_socket(struct guarded *g, struct kedge_error *error)
+{
+	switch (probe_at_start(g)) {
+	case PROBE_STALE:
+	case PROBE_GONE:
+		return 0;
+	case PROBE_LIVE:
+		return error_set(error, -EADDRINUSE,
+				 "EADDRINUSE: another daemon is listening at %s", g->path);
+	case PROBE_UNSETTLED:
+		return error_set(error, -EADDRINUSE,
+				 "EADDRINUSE: probe-connect to %s did not settle within 2000ms",
+				 g->path);
+	default:
+		return error_set(error, -EACCES,
+				 "a socket stands at %s, and asking it is not permitted", g->path);
+	}
+}
+
+/* What stands at the path before we begin. Return: 0: nothing, or a stale socket. */
+static int judge_path(struct guarded *g, struct node *ret, struct kedge_error *error)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r = p->stat(p->ctx, g->place->fd, g->name, ret);
+
+	if (r < 0)
+		return error_set(error, r, "cannot look at %s: %s", g->path, error_words(r));
+	switch (ret->kind) {
+	case NODE_DIRECTORY:
+		return error_set(error, -EISDIR,
+				 "a directory stands at %s: a socket cannot be made there",
+				 g->path);
+	case NODE_OTHER:
+		return error_set(error, -ENOTSOCK,
+				 "a file that is not a socket stands at %s: move it away first",
+				 g->path);
+	case NODE_SOCKET:
+		return judge_socket(g, error);
+	default:
+		return 0;
+	}
+}
+
+static int publish_at_start(struct guarded *g, struct kedge_error *error)
+{
+	struct node there;
+	int r = -EAGAIN;
+
+	for (int i = 0; i < START_TRIES && (r == -EAGAIN || r == PUBLISH_TAKEN); i++) {
+		r = judge_path(g, &there, error);
+		if (r < 0)
+			return r;
+		r = there.kind == NODE_NONE ? publish_link(g) : publish_replace(g, &there);
+	}
+	if (r == -EXDEV)
+		return error_set(error, r, "anchor_dir is not on the same mount as %s", g->path);
+	if (r != PUBLISH_DONE)
+		return error_set(error, r < 0 ? r : -EADDRINUSE, "cannot publish %s: %s", g->path,
+				 error_words(r < 0 ? r : -EADDRINUSE));
+	return 0;
+}
+
+static int make_first(struct guarded *g, struct kedge_error *error)
+{
+	struct listener *l;
+	struct node there;
+	int r = judge_path(g, &there, error);
+
+	if (r < 0)
+		return r;
+	g->generation++;
+	guarded_note(g);
+	r = listener_make(&l, g, g->generation);
+	if (r < 0)
+		return error_set(error, r, "cannot make a listener for %s: %s", g->path,
+				 error_words(r));
+	guarded_replace(g, l);
+	r = publish_at_start(g, error);
+	if (r == 0)
+		g->current->announced = true;
+	return r;
+}
+
+static int adopt_first(struct guarded *g, int fd, struct kedge_error *error)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node bound;
+	struct listener *l;
+	int r = p->listener_node(p->ctx, fd, g->path, &bound);
+
+	if (r < 0)
+		return error_set(error, r, "descriptor %d is no listener at %s: %s", fd, g->path,
+				 error_words(r));
+	g->generation++;
+	r = listener_adopt(&l, g, g->generation, fd);
+	if (r == -ENOENT)
+		return error_set(error, -ESTALE, "the path of the listener is lost: %s", g->path);
+	if (r < 0)
+		return error_set(error, r, "cannot adopt %s: %s", g->path, error_words(r));
+	guarded_replace(g, l);
+	if (bound.kind == NODE_SOCKET && !node_same(&bound, &l->node)) {
+		g->config.at_close = KEDGE_AT_CLOSE_LEAVE;
+		return error_set(error, -EINVAL, "%s is not what descriptor %d is bound to",
+				 g->path, fd);
+	}
+	return 0;
+}
+
+/* From now on the path is to be as it is at this moment. */
+static void record_start(struct guarded *g, int adopted)
+{
+	struct record *r = &g->record;
+	enum kedge_keep keep = g->config.keep;
+	uint64_t interval = g->engine->options.interval_ns;
+
+	r->want = g->current->node;
+	r->want_dir = g->place->node;
+	r->keep = keep == KEDGE_KEEP_ALWAYS || (keep == KEDGE_KEEP_MADE && !adopted);
+	r->keep_dir = keep == KEDGE_KEEP_ALWAYS || (keep == KEDGE_KEEP_MADE && g->place->made);
+	r->mounting = g->engine->options.mounting;
+	r->interval_ns = interval == TIME_NEVER ? KEDGE_INTERVAL_DEFAULT_MS * NSEC_PER_MSEC
+						: interval;
+	if (adopted)
+		g->config.spec.mode = g->current->node.mode;
+}
+
+int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
+{
+	int r;
+
+	if (strlen(g->name) > anchor_socket_name_max(g->place->anchors))
+		return error_set(error, -ENAMETOOLONG,
+				 "the last component of %s is longer than %zu bytes", g->path,
+				 anchor_socket_name_max(g->place->anchors));
+	r = lock_at_start(g, error);
+	if (r < 0)
+		return r;
+	r = adopted_fd >= 0 ? adopt_first(g, adopted_fd, error) : make_first(g, error);
+	if (r < 0)
+		return r;
+	record_start(g, adopted_fd >= 0);
+	return 0;
+}
+
+static bool removes(const struct guarded *g, const struct listener *l)
+{
+	switch (g->config.at_close) {
+	case KEDGE_AT_CLOSE_REMOVE:
+		return true;
+	case KEDGE_AT_CLOSE_LEAVE:
+		return false;
+	default:
+		return l->made;
+	}
+}
+
+/* Remove our names from where the path leads, and from where it once led. */
+static int withdraw(struct guarded *g, struct listener *l)
+{
+	int r;
+
+	if (!l || l->draft || !removes(g, l))
+		return -ESTALE;
+	publish_unmount(g, l);
+	r = publish_withdraw(g, g->place->fd, &l->node);
+	for (unsigned i = 0; i < g->place->former_count; i++)
+		(void)publish_withdraw(g, g->place->former[i], &l->node);
+	return r;
+}
+
+static void close_listeners(struct guarded *g)
+{
+	list_for_each_safe (it, &g->retired) {
+		struct listener *l = list_entry(it, struct listener, link);
+
+		(void)withdraw(g, l);
+		listener_close(l, g);
+	}
+	g->retired_count = 0;
+	g->current = listener_close(g->current, g);
+}
+
+void guarded_stop(struct guarded *g)
+{
+	struct engine *e = g->engine;
+	bool was_well = g->state != KEDGE_STATE_STOPPED;
+	int r;
+
+	g->closed = true;
+	g->generation++;
+	r = withdraw(g, g->current);
+	close_listeners(g);
+	drop_lock(g);
+	watcher_stop(&e->watches, &g->stranger);
+	heap_remove(&e->timers, &g->timer);
+	list_unlink(&g->dirty);
+	g->state = KEDGE_STATE_STOPPED;
+	if (was_well)
+		report(e, g, KEDGE_EVENT_STOPPED, 0,
+		       r == 0 ? "path removed" : "path left as it is");
+	engine_forget(e, g);
+}
+
+void guarded_abandon(struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+
+	list_for_each_safe (it, &g->retired)
+		listener_abandon(list_entry(it, struct listener, link), g);
+	listener_abandon(g->current, g);
+	if (g->lock >= 0)
+		p->close(p->ctx, g->lock);
+	anchor_dir_abandon(g->lock_home);
+	list_unlink(&g->in_place);
+	free(g->path);
+	free(g);
+}

@@ -1,0 +1,241 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "guard/engine.h"
+
+struct spare guarded_spare(const struct guarded *g, const struct anchor_dir *home,
+			   uint64_t generation, const char *suffix)
+{
+	struct spare at = { .dir = home ? home->fd : g->place->fd };
+	char ending[ANCHOR_SUFFIX_MAX + 1];
+
+	(void)snprintf(ending, sizeof(ending), "%" PRIu64 "%s", generation, suffix);
+	if (home)
+		at.name = anchor_name(home, g->place->path, g->name, ending);
+	else
+		(void)snprintf(at.name.text, sizeof(at.name.text), ".%.*s.kedge-%s",
+			       ANCHOR_NAME_MAX - ANCHOR_SUFFIX_MAX - 8, g->name, ending);
+	return at;
+}
+
+static struct listener *listener_new(struct guarded *g, uint64_t generation)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return NULL;
+	*l = (struct listener){ .fd = -EBADF, .handle = -EBADF, .generation = generation };
+	list_init(&l->link);
+	watcher_init(&l->watcher, WATCHER_LISTENER, g);
+	return l;
+}
+
+struct listener *listener_abandon(struct listener *l, struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+
+	if (!l)
+		return NULL;
+	list_unlink(&l->link);
+	if (l->fd >= 0)
+		p->close(p->ctx, l->fd);
+	if (l->handle >= 0)
+		p->close(p->ctx, l->handle);
+	anchor_dir_abandon(l->home);
+	free(l);
+	return NULL;
+}
+
+/* Remove the private name of the listener, if it is still there and still it. */
+static void remove_anchor(struct listener *l, struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct spare at = guarded_spare(g, l->home, l->generation, "");
+	struct node there;
+
+	if (l->node.kind == NODE_NONE || (!l->home && !l->draft))
+		return;
+	if (p->stat(p->ctx, at.dir, at.name.text, &there) == 0 && node_same(&there, &l->node))
+		(void)p->unlink(p->ctx, at.dir, at.name.text);
+}
+
+struct listener *listener_close(struct listener *l, struct guarded *g)
+{
+	if (!l)
+		return NULL;
+	watcher_stop(&g->engine->watches, &l->watcher);
+	publish_unmount(g, l);
+	remove_anchor(l, g);
+	/* A reference that may be the last one, which removes an empty directory. */
+	l->home = anchor_dir_unref(l->home);
+	return listener_abandon(l, g);
+}
+
+int listener_watch(struct listener *l, struct guarded *g)
+{
+	struct engine *e = g->engine;
+	int r = watcher_start(&e->watches, &l->watcher, l->handle, WATCH_INODE);
+
+	/* An inode that its owner may not read cannot be watched: watch around it. */
+	if (r == -EACCES)
+		r = watcher_start(&e->watches, &l->watcher, g->place->fd, WATCH_ENTRIES);
+	return r;
+}
+
+/* Bind at @at, by ourselves or by the owner's callback. Return: the fd. */
+static int bind_at(struct guarded *g, const struct spare *at)
+{
+	const struct guard_ports *p = g->engine->ports;
+	char path[PATH_MAX];
+	int fd, r;
+
+	if (!g->config.create)
+		return p->listener_make(p->ctx, at->dir, at->name.text, &g->config.spec);
+	r = p->listener_bind_path(p->ctx, at->dir, at->name.text, path, sizeof(path));
+	if (r < 0)
+		return r;
+	fd = g->config.create(path, g->config.userdata);
+	return fd < 0 ? fd : p->listener_dup(p->ctx, fd);
+}
+
+/* Open, watch and dress what was bound; the watch first, while it may be read. */
+static int complete(struct listener *l, struct guarded *g, const struct spare *at)
+{
+	const struct guard_ports *p = g->engine->ports;
+	const struct listen_config *c = &g->config;
+	int r;
+
+	l->handle = p->handle_open(p->ctx, at->dir, at->name.text);
+	if (l->handle < 0)
+		return l->handle;
+	r = p->stat_fd(p->ctx, l->handle, &l->node);
+	if (r < 0)
+		return r;
+	(void)listener_watch(l, g);
+	if (c->set_owner)
+		r = p->set_owner(p->ctx, l->handle, c->uid, c->gid);
+	if (r == 0)
+		r = p->set_mode(p->ctx, l->handle, c->spec.mode);
+	if (r == 0)
+		r = p->listener_listen(p->ctx, l->fd, &c->spec);
+	return r < 0 ? r : p->stat_fd(p->ctx, l->handle, &l->node);
+}
+
+int listener_make(struct listener **ret, struct guarded *g, uint64_t generation)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct listener *l = listener_new(g, generation);
+	struct node left;
+	struct spare at;
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	if (g->place->anchors)
+		l->home = anchor_dir_ref(g->place->anchors);
+	l->made = true;
+	l->draft = !l->home;
+	at = guarded_spare(g, l->home, generation, "");
+	r = l->fd = bind_at(g, &at);
+	if (r >= 0)
+		r = complete(l, g, &at);
+	/* The owner's callback may have closed the path: then nothing is published. */
+	if (r >= 0 && g->closed)
+		r = -ESTALE;
+	if (r < 0) {
+		/* Bound, but never opened: a socket under a private name is of our making. */
+		if (l->handle < 0 && p->stat(p->ctx, at.dir, at.name.text, &left) == 0 &&
+		    left.kind == NODE_SOCKET && left.uid == p->uid(p->ctx))
+			(void)p->unlink(p->ctx, at.dir, at.name.text);
+		listener_close(l, g);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+int listener_adopt(struct listener **ret, struct guarded *g, uint64_t generation, int fd)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct listener *l = listener_new(g, generation);
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	r = l->fd = p->listener_dup(p->ctx, fd);
+	if (r >= 0)
+		r = l->handle = p->handle_open(p->ctx, g->place->fd, g->name);
+	if (r >= 0)
+		r = p->stat_fd(p->ctx, l->handle, &l->node);
+	if (r < 0) {
+		listener_abandon(l, g);
+		return r;
+	}
+	(void)listener_watch(l, g);
+	l->announced = true;
+	*ret = l;
+	return 0;
+}
+
+/* Close a retired listener, after its owner was told to let go of it. */
+static void retire_one(struct guarded *g, struct listener *l)
+{
+	const struct engine_options *o = &g->engine->options;
+
+	list_unlink(&l->link);
+	g->retired_count--;
+	if (l->announced && o->on_listener)
+		o->on_listener(g->path, -1, l->fd, o->userdata);
+	listener_close(l, g);
+	report(g->engine, g, KEDGE_EVENT_RETIRED, 0, "");
+}
+
+void guarded_replace(struct guarded *g, struct listener *l)
+{
+	struct listener *old = g->current;
+
+	g->current = l;
+	if (!old)
+		return;
+	if (!old->announced) {
+		listener_close(old, g);
+		return;
+	}
+	list_append(&g->retired, &old->link);
+	g->retired_count++;
+}
+
+/* The one to close: dead, else the oldest that nobody waits for, else the oldest. */
+static struct listener *find_surplus(const struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+
+	list_for_each (it, &g->retired) {
+		struct listener *l = list_entry(it, struct listener, link);
+
+		if (p->listener_dead(p->ctx, l->fd))
+			return l;
+	}
+	if (g->retired_count <= RETIRED_MAX)
+		return NULL;
+	list_for_each (it, &g->retired) {
+		struct listener *l = list_entry(it, struct listener, link);
+
+		if (p->listener_queued(p->ctx, l->fd) == 0)
+			return l;
+	}
+	return list_entry(list_first(&g->retired), struct listener, link);
+}
+
+void guarded_trim(struct guarded *g)
+{
+	struct listener *l;
+
+	while (!g->closed && g->retired_count && (l = find_surplus(g)))
+		retire_one(g, l);
+}

@@ -1,0 +1,89 @@
+#include <errno.h>
+
+#include "guard/engine.h"
+
+static void look_dir(struct place *place, const struct engine *engine, struct look *l)
+{
+	place_look(place, engine->ports, engine->turn);
+	l->dir_node = place->seen_held;
+	switch (place->seen_error) {
+	case 0:
+		l->dir = node_same(&place->seen, &place->node) ? LOOK_DIR_SAME : LOOK_DIR_OTHER;
+		l->other_mount = place->seen.device != place->node.device;
+		break;
+	case -ENOENT:
+	case -ENOTDIR:
+		l->dir = LOOK_DIR_MISSING;
+		break;
+	default:
+		l->dir = LOOK_DIR_UNSEEN;
+		l->dir_error = place->seen_error;
+	}
+}
+
+/* Whether @node is a listener that we retired and that still listens. */
+static bool is_retired(const struct guarded *g, const struct node *node)
+{
+	const struct guard_ports *p = g->engine->ports;
+
+	list_for_each (it, &g->retired) {
+		const struct listener *l = list_entry(it, struct listener, link);
+
+		if (node_same(&l->node, node))
+			return p->listener_dead(p->ctx, l->fd) == 0;
+	}
+	return false;
+}
+
+static void look_path(const struct guarded *g, struct look *l)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r = p->stat(p->ctx, g->place->fd, g->name, &l->path_node);
+
+	if (r < 0) {
+		l->dir = LOOK_DIR_UNSEEN;
+		l->dir_error = r;
+	} else if (node_same(&l->path_node, &g->current->node)) {
+		l->path = LOOK_PATH_OURS;
+	} else if (l->path_node.kind == NODE_NONE) {
+		l->path = LOOK_PATH_FREE;
+	} else if (l->path_node.kind == NODE_DIRECTORY) {
+		l->path = LOOK_PATH_DIRECTORY;
+	} else if (l->path_node.kind == NODE_OTHER) {
+		l->path = LOOK_PATH_OTHER;
+	} else {
+		l->path = is_retired(g, &l->path_node) ? LOOK_PATH_RETIRED : LOOK_PATH_SOCKET;
+	}
+}
+
+/* Is our inode where it can be linked back from? */
+static bool is_anchored(const struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	const struct listener *c = g->current;
+	struct node node;
+	struct spare at;
+
+	if (!c->home)
+		return false;
+	at = guarded_spare(g, c->home, c->generation, "");
+	return p->stat(p->ctx, at.dir, at.name.text, &node) == 0 && node_same(&node, &c->node);
+}
+
+void guarded_look(struct guarded *g, struct look *l)
+{
+	const struct guard_ports *p = g->engine->ports;
+	const struct listener *c = g->current;
+
+	*l = (struct look){ .hinted = g->hinted, .mounted = c->mounted };
+	look_dir(g->place, g->engine, l);
+	if (p->stat_fd(p->ctx, c->handle, &l->ours) < 0)
+		l->ours = (struct node){ 0 };
+	l->listener_dead = p->listener_dead(p->ctx, c->fd) != 0;
+	if (l->dir == LOOK_DIR_SAME)
+		look_path(g, l);
+	l->anchored = is_anchored(g);
+	l->anchor_wanted = g->place->anchors != NULL;
+	l->anchor_home = c->home && c->home == g->place->anchors;
+	l->locked_home = g->lock_home && g->lock_home == g->place->anchors;
+}

@@ -1,0 +1,286 @@
+#include "guard/place.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* The path of the i-th step, in @ret. */
+static const char *step_path(const struct place *place, unsigned i, char ret[PATH_MAX])
+{
+	size_t n = place->steps[i].path_bytes;
+
+	memcpy(ret, place->path, n);
+	ret[n] = '\0';
+	return ret;
+}
+
+static const char *step_name(const struct place *place, unsigned i, char ret[PATH_MAX])
+{
+	const char *path = step_path(place, i, ret);
+
+	return strrchr(path, '/') + 1;
+}
+
+/* How many directories an absolute path names, the root included. */
+static unsigned path_depth(const char *path)
+{
+	unsigned depth = 1;
+
+	for (const char *c = path; *c; c++)
+		depth += *c == '/' && c[1] && c[1] != '/';
+	return depth;
+}
+
+static void place_split(struct place *place)
+{
+	unsigned i = 0;
+
+	place->steps[i++].path_bytes = 1;
+	for (const char *c = place->path + 1; *c; c++)
+		if (*c != '/' && (c[1] == '/' || c[1] == '\0'))
+			place->steps[i++].path_bytes = (uint16_t)(c + 1 - place->path);
+	assert(i == place->depth);
+}
+
+/* Record mode and owner of every directory of the path. */
+static int place_record(struct place *place, const struct guard_ports *ports)
+{
+	char path[PATH_MAX];
+
+	for (unsigned i = 0; i < place->depth; i++) {
+		int r = ports->dir_stat(ports->ctx, step_path(place, i, path),
+					&place->steps[i].rights);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static struct place *place_new(const char *path)
+{
+	unsigned depth = path_depth(path);
+	struct place *place;
+
+	place = calloc(1, sizeof(*place) + depth * sizeof(place->steps[0]));
+	if (!place)
+		return NULL;
+	place->path = strdup(path);
+	if (!place->path) {
+		free(place);
+		return NULL;
+	}
+	place->fd = -EBADF;
+	place->depth = depth;
+	list_init(&place->link);
+	list_init(&place->members);
+	place_split(place);
+	for (unsigned i = 0; i < depth; i++)
+		watcher_init(&place->steps[i].watcher, WATCHER_PLACE, place);
+	return place;
+}
+
+int place_open(struct place **ret, const struct guard_ports *ports, struct watches *watches,
+	       const char *path)
+{
+	struct place *place;
+	int r;
+
+	if (strlen(path) >= PATH_MAX || path_depth(path) > PLACE_DEPTH_MAX)
+		return -ENAMETOOLONG;
+	place = place_new(path);
+	if (!place)
+		return -ENOMEM;
+	r = place_record(place, ports);
+	if (r >= 0)
+		r = place->fd = ports->dir_open(ports->ctx, path);
+	if (r >= 0)
+		r = ports->stat_fd(ports->ctx, place->fd, &place->node);
+	if (r < 0) {
+		place_free(place, ports, watches);
+		return r;
+	}
+	(void)place_watch(place, ports, watches);
+	*ret = place;
+	return 0;
+}
+
+struct place *place_abandon(struct place *place, const struct guard_ports *ports)
+{
+	assert(list_empty(&place->members));
+	for (unsigned i = 0; i < place->former_count; i++)
+		ports->close(ports->ctx, place->former[i]);
+	anchor_dir_abandon(place->anchors);
+	if (place->fd >= 0)
+		ports->close(ports->ctx, place->fd);
+	list_unlink(&place->link);
+	free(place->path);
+	free(place);
+	return NULL;
+}
+
+struct place *place_free(struct place *place, const struct guard_ports *ports,
+			 struct watches *watches)
+{
+	for (unsigned i = 0; i < place->depth; i++)
+		watcher_stop(watches, &place->steps[i].watcher);
+	place->anchors = anchor_dir_unref(place->anchors);
+	return place_abandon(place, ports);
+}
+
+int place_open_anchors(struct place *place, const struct guard_ports *ports, const char *elsewhere)
+{
+	struct anchor_dir *anchors = NULL;
+	int r = anchor_dir_open(&anchors, ports, place->fd, elsewhere);
+
+	place->anchors_error = r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	anchor_dir_unref(place->anchors);
+	place->anchors = anchors;
+	return 0;
+}
+
+void place_look(struct place *place, const struct guard_ports *ports, uint64_t turn)
+{
+	int r;
+
+	if (place->seen_turn == turn)
+		return;
+	place->seen_turn = turn;
+	r = ports->dir_stat(ports->ctx, place->path, &place->seen);
+	if (r == 0)
+		r = ports->stat_fd(ports->ctx, place->fd, &place->seen_held);
+	place->seen_error = r;
+}
+
+/* Give a directory that was just made the mode and owner it had. */
+static int make_one(const struct guard_ports *ports, int parent, const char *name,
+		    const struct node *rights, int *ret_fd)
+{
+	int fd, r = ports->dir_make(ports->ctx, parent, name, 0700);
+	bool made = r == 0;
+
+	if (r < 0 && r != -EEXIST)
+		return r;
+	/* Links are followed only where we did not make it: there it may be meant. */
+	fd = ports->dir_open_private(ports->ctx, parent, name);
+	if (fd < 0)
+		return fd;
+	if (made) {
+		r = ports->set_owner(ports->ctx, fd, rights->uid, rights->gid);
+		if (r == 0 || r == -EPERM)
+			r = ports->set_mode(ports->ctx, fd, rights->mode);
+	}
+	if (made && r < 0) {
+		ports->close(ports->ctx, fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return made ? 1 : 0;
+}
+
+/* The deepest directory of the path that is still there. Return: its fd. */
+static int open_deepest(struct place *place, const struct guard_ports *ports, unsigned *ret_step)
+{
+	char path[PATH_MAX];
+	int fd = -ENOENT;
+
+	for (unsigned i = place->depth; i-- > 0;) {
+		fd = ports->dir_open(ports->ctx, step_path(place, i, path));
+		if (fd != -ENOENT) {
+			*ret_step = i;
+			return fd;
+		}
+	}
+	return fd;
+}
+
+int place_make(struct place *place, const struct guard_ports *ports)
+{
+	char buffer[PATH_MAX];
+	unsigned step = 0;
+	int fd = open_deepest(place, ports, &step);
+
+	for (unsigned i = step + 1; fd >= 0 && i < place->depth; i++) {
+		int next = -EBADF;
+		int r = make_one(ports, fd, step_name(place, i, buffer), &place->steps[i].rights,
+				 &next);
+
+		ports->close(ports->ctx, fd);
+		if (r < 0)
+			return r;
+		fd = next;
+		place->made |= r == 1 && i == place->depth - 1;
+	}
+	if (fd < 0)
+		return fd;
+	ports->close(ports->ctx, fd);
+	place->seen_turn = 0;
+	return 0;
+}
+
+/* Keep @fd for the clean-up at close; the oldest is let go when there are many. */
+static void place_remember(struct place *place, const struct guard_ports *ports, int fd)
+{
+	if (place->former_count == PLACE_FORMER_MAX) {
+		ports->close(ports->ctx, place->former[0]);
+		memmove(place->former, place->former + 1,
+			(PLACE_FORMER_MAX - 1) * sizeof(place->former[0]));
+		place->former_count--;
+	}
+	place->former[place->former_count++] = fd;
+}
+
+int place_enter(struct place *place, const struct guard_ports *ports, struct watches *watches)
+{
+	struct node node;
+	int r, fd = ports->dir_open(ports->ctx, place->path);
+
+	if (fd < 0)
+		return fd;
+	r = ports->stat_fd(ports->ctx, fd, &node);
+	if (r < 0) {
+		ports->close(ports->ctx, fd);
+		return r;
+	}
+	place_remember(place, ports, place->fd);
+	place->fd = fd;
+	/* The rights to keep are those recorded in the beginning, wherever we are. */
+	place->node.device = node.device;
+	place->node.inode = node.inode;
+	place->seen_turn = 0;
+	place->anchors = anchor_dir_unref(place->anchors);
+	return place_watch(place, ports, watches) == -ENOMEM ? -ENOMEM : 0;
+}
+
+int place_restore(struct place *place, const struct guard_ports *ports)
+{
+	int r;
+
+	place->seen_turn = 0;
+	r = ports->set_owner(ports->ctx, place->fd, place->node.uid, place->node.gid);
+	if (r < 0)
+		return r;
+	return ports->set_mode(ports->ctx, place->fd, place->node.mode);
+}
+
+int place_watch(struct place *place, const struct guard_ports *ports, struct watches *watches)
+{
+	char path[PATH_MAX];
+	int r = 0;
+
+	for (unsigned i = 0; i < place->depth; i++) {
+		int fd = ports->dir_open(ports->ctx, step_path(place, i, path));
+
+		r = fd < 0 ? fd
+			   : watcher_start(watches, &place->steps[i].watcher, fd, WATCH_DIRECTORY);
+		if (fd >= 0)
+			ports->close(ports->ctx, fd);
+	}
+	return r;
+}

@@ -1,0 +1,203 @@
+/*
+ * Publishing: how a listener comes to its path, and leaves it.
+ *
+ * A listener is complete before anybody can see it, and one call makes its
+ * path: a client finds a working listener or none. Nothing is removed or
+ * replaced by name alone: it is renamed to a private name first, looked at
+ * there, and put back if it is not what was judged.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "guard/engine.h"
+
+/* Names NAME.displaced.1 to .999 are tried; beyond that somebody should tidy up. */
+#define ASIDE_NAMES_MAX 999
+
+/* A private name is taken only by a leftover of ours: try the next one, so often. */
+#define SPARE_TRIES 16
+
+int publish_link(struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	const struct listener *c = g->current;
+	struct spare at = guarded_spare(g, c->home, c->generation, "");
+	int r = -ENOENT;
+
+	if (c->draft)
+		r = p->rename(p->ctx, at.dir, at.name.text, g->place->fd, g->name, RENAME_TO_FREE);
+	else if (c->home)
+		r = p->link(p->ctx, at.dir, at.name.text, g->place->fd, g->name);
+	/* The anchor went away, or was replaced: any name of the inode will do. */
+	if (r == -ENOENT && !c->draft)
+		r = p->link_fd(p->ctx, c->handle, g->place->fd, g->name);
+	if (r == -EEXIST)
+		return PUBLISH_TAKEN;
+	/* Either end may be missing; which one shows in the next look. */
+	if (r == -ENOENT)
+		return -EAGAIN;
+	if (r == 0)
+		g->current->draft = false;
+	return r;
+}
+
+/*
+ * Rename what stands at dir/NAME to a private name of ours, in the same
+ * directory where the anchors are on another mount.
+ */
+static int take_away(struct guarded *g, int dir, struct spare *ret)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r = -EEXIST;
+
+	for (int i = 0; i < SPARE_TRIES && r == -EEXIST; i++) {
+		*ret = guarded_spare(g, g->place->anchors, ++g->generation, ".out");
+		r = p->rename(p->ctx, dir, g->name, ret->dir, ret->name.text, RENAME_TO_FREE);
+		if (r != -EXDEV)
+			continue;
+		*ret = guarded_spare(g, NULL, g->generation, ".out");
+		ret->dir = dir;
+		r = p->rename(p->ctx, dir, g->name, dir, ret->name.text, RENAME_TO_FREE);
+	}
+	return r;
+}
+
+/* Is @node what stands under the private name? */
+static bool spare_is(const struct guarded *g, const struct spare *at, const struct node *node)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node there;
+
+	return p->stat(p->ctx, at->dir, at->name.text, &there) == 0 && node_same(&there, node);
+}
+
+int publish_withdraw(struct guarded *g, int dir, const struct node *ours)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node there;
+	struct spare at;
+	int r = p->stat(p->ctx, dir, g->name, &there);
+
+	if (r < 0 || there.kind == NODE_NONE)
+		return r;
+	if (!node_same(&there, ours))
+		return -ESTALE;
+	r = take_away(g, dir, &at);
+	if (r < 0)
+		return r;
+	if (spare_is(g, &at, ours))
+		return p->unlink(p->ctx, at.dir, at.name.text);
+	/* It was replaced between the look and the rename: it goes back. */
+	(void)p->rename(p->ctx, at.dir, at.name.text, dir, g->name, RENAME_TO_FREE);
+	return -ESTALE;
+}
+
+/* Another name of the current listener, to be swapped with what is at the path. */
+static int make_twin(struct guarded *g, struct spare *ret)
+{
+	const struct guard_ports *p = g->engine->ports;
+	const struct listener *c = g->current;
+	int r = -EEXIST;
+
+	if (c->draft) {
+		*ret = guarded_spare(g, NULL, c->generation, "");
+		return 0;
+	}
+	for (int i = 0; i < SPARE_TRIES && r == -EEXIST; i++) {
+		*ret = guarded_spare(g, g->place->anchors, ++g->generation, ".out");
+		r = p->link_fd(p->ctx, c->handle, ret->dir, ret->name.text);
+	}
+	return r;
+}
+
+/* Where names cannot be swapped: remove the stale socket, and let a link follow. */
+static int replace_in_two(struct guarded *g, const struct node *stale)
+{
+	int r = publish_withdraw(g, g->place->fd, stale);
+
+	if (r == -ESTALE)
+		return -EAGAIN;
+	return r < 0 ? r : (publish_link(g) == PUBLISH_DONE ? 0 : -EAGAIN);
+}
+
+int publish_replace(struct guarded *g, const struct node *stale)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct spare twin;
+	int r = make_twin(g, &twin);
+
+	if (r == 0)
+		r = p->rename(p->ctx, twin.dir, twin.name.text, g->place->fd, g->name, RENAME_SWAP);
+	if (r == 0 && spare_is(g, &twin, stale)) {
+		g->current->draft = false;
+		return p->unlink(p->ctx, twin.dir, twin.name.text);
+	}
+	if (r == 0) {
+		/* Not what was judged: swap back, nobody has lost anything. */
+		(void)p->rename(p->ctx, twin.dir, twin.name.text, g->place->fd, g->name,
+				RENAME_SWAP);
+		r = -EAGAIN;
+	}
+	if (!g->current->draft && spare_is(g, &twin, &g->current->node))
+		(void)p->unlink(p->ctx, twin.dir, twin.name.text);
+	if (r == -EXDEV || r == -EOPNOTSUPP || r == -EINVAL)
+		return replace_in_two(g, stale);
+	return r == -ENOENT ? -EAGAIN : r;
+}
+
+int publish_aside(struct guarded *g, const struct node *found)
+{
+	const struct guard_ports *p = g->engine->ports;
+	char aside[ANCHOR_NAME_MAX + 1];
+	struct node there;
+	int r = -EEXIST, n = 0;
+
+	while (r == -EEXIST && n < ASIDE_NAMES_MAX) {
+		(void)snprintf(aside, sizeof(aside), "%s.displaced.%d", g->name, ++n);
+		r = p->rename(p->ctx, g->place->fd, g->name, g->place->fd, aside, RENAME_TO_FREE);
+	}
+	if (r < 0)
+		return r == -ENOENT ? -EAGAIN : r;
+	if (p->stat(p->ctx, g->place->fd, aside, &there) == 0 && !node_same(&there, found)) {
+		(void)p->rename(p->ctx, g->place->fd, aside, g->place->fd, g->name, RENAME_TO_FREE);
+		return -EAGAIN;
+	}
+	return n;
+}
+
+int publish_mount(struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r = p->mount_point_make(p->ctx, g->place->fd, g->name);
+	struct node point;
+
+	if (r < 0)
+		return r;
+	r = p->stat(p->ctx, g->place->fd, g->name, &point);
+	if (r == 0)
+		r = p->mount_over(p->ctx, g->current->handle, g->place->fd, g->name);
+	if (r == 0)
+		g->current->mounted = true;
+	else if (point.kind == NODE_SOCKET)
+		(void)publish_withdraw(g, g->place->fd, &point);
+	return r;
+}
+
+void publish_unmount(struct guarded *g, struct listener *l)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node there;
+
+	if (!l->mounted)
+		return;
+	l->mounted = false;
+	if (p->stat(p->ctx, g->place->fd, g->name, &there) < 0 || !node_same(&there, &l->node) ||
+	    p->unmount(p->ctx, g->place->fd, g->name) < 0)
+		return;
+	/* What shows now is the empty socket file that we made to mount on. */
+	if (p->stat(p->ctx, g->place->fd, g->name, &there) == 0 && there.kind == NODE_SOCKET &&
+	    there.uid == p->uid(p->ctx) &&
+	    p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type) == PROBE_STALE)
+		(void)publish_withdraw(g, g->place->fd, &there);
+}

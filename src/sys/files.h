@@ -1,0 +1,12 @@
+/* Directory entries: the file part of the port table. See guard/ports.h. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "guard/ports.h"
+
+void node_from_stat(struct node *ret, const struct stat *st);
+
+/* Fill in the part of the table that concerns files and directories. */
+void files_ports(struct guard_ports *ports);

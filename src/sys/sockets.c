@@ -1,0 +1,242 @@
+#include "sys/sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/map.h"
+#include "kedge/guard.h"
+#include "sys/diag.h"
+#include "sys/fdpath.h"
+#include "sys/files.h"
+
+static const int socket_types[] = {
+	[KEDGE_SOCKET_STREAM] = SOCK_STREAM,
+	[KEDGE_SOCKET_SEQPACKET] = SOCK_SEQPACKET,
+	[KEDGE_SOCKET_DATAGRAM] = SOCK_DGRAM,
+};
+
+static int socket_new(int type)
+{
+	int fd = socket(AF_UNIX, socket_types[type] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int bind_to(int fd, int dir, const char *name)
+{
+	struct sockaddr_un address;
+	int r = fd_path_address(dir, name, &address);
+
+	if (r < 0)
+		return r;
+	return bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+}
+
+/* A name longer than an address: bound under a short one, then renamed. */
+static int bind_long(int fd, int dir, const char *name)
+{
+	char brief[32];
+	int r;
+
+	(void)snprintf(brief, sizeof(brief), ".kb-%016" PRIx64, map_hash_text(name));
+	r = bind_to(fd, dir, brief);
+	if (r < 0)
+		return r;
+	if (renameat2(dir, brief, dir, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	r = -errno;
+	(void)unlinkat(dir, brief, 0);
+	return r;
+}
+
+static int sockets_listener_make(void *ctx, int dir, const char *name,
+				 const struct listener_spec *spec)
+{
+	_cleanup_(fd_closep) int fd = socket_new(spec->type);
+	int r;
+
+	(void)ctx;
+	if (fd < 0)
+		return steal_fd(&fd);
+	/* The inode takes its mode from the socket's own, so it is never wider than this. */
+	if (fchmod(fd, 0600) < 0)
+		return -errno;
+	r = bind_to(fd, dir, name);
+	if (r == -ENAMETOOLONG)
+		r = bind_long(fd, dir, name);
+	/* bind(2) says EADDRINUSE for any name that is taken. */
+	return r < 0 ? r : steal_fd(&fd);
+}
+
+static int sockets_listener_listen(void *ctx, int fd, const struct listener_spec *spec)
+{
+	(void)ctx;
+	if (spec->type == KEDGE_SOCKET_DATAGRAM)
+		return 0;
+	return listen(fd, spec->backlog) < 0 ? -errno : 0;
+}
+
+static int sockets_listener_dup(void *ctx, int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	(void)ctx;
+	return copy < 0 ? -errno : copy;
+}
+
+static int sockets_bind_path(void *ctx, int dir, const char *name, char *ret, size_t size)
+{
+	struct sockaddr_un address;
+	int r = fd_path_address(dir, name, &address);
+
+	(void)ctx;
+	if (r == 0 && strlen(address.sun_path) >= size)
+		r = -ENAMETOOLONG;
+	if (r == 0)
+		memcpy(ret, address.sun_path, strlen(address.sun_path) + 1);
+	return r;
+}
+
+/* Is @fd a Unix socket that clients can reach, of whatever type? */
+static int check_listener(int fd)
+{
+	int domain = 0, type = 0, listening = 0;
+	socklen_t size = sizeof(int);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
+		return -errno;
+	if (domain != AF_UNIX)
+		return -EINVAL;
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
+		return -errno;
+	return listening || type == SOCK_DGRAM ? 0 : -EINVAL;
+}
+
+/* Without sock_diag the name that it was bound to is all there is to compare. */
+static int compare_name(int fd, const char *path)
+{
+	struct sockaddr_un address = { 0 };
+	socklen_t size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+		return -errno;
+	return strncmp(address.sun_path, path, sizeof(address.sun_path)) == 0 ? 0 : -EINVAL;
+}
+
+static int sockets_listener_node(void *ctx, int fd, const char *path, struct node *ret)
+{
+	struct diag_socket found;
+	struct stat socket, there;
+	int r = check_listener(fd);
+
+	(void)ctx;
+	if (r < 0)
+		return r;
+	if (fstat(fd, &socket) < 0)
+		return -errno;
+	if (lstat(path, &there) < 0)
+		return errno == ENOENT ? -ESTALE : -errno;
+	r = diag_by_socket((uint32_t)socket.st_ino, &found);
+	if (r == 0 && (!found.has_path || found.path_inode != (uint32_t)there.st_ino))
+		return -EINVAL;
+	if (r < 0)
+		r = compare_name(fd, path);
+	if (r == 0)
+		node_from_stat(ret, &there);
+	return r;
+}
+
+static int sockets_listener_dead(void *ctx, int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	(void)ctx;
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLNVAL));
+}
+
+static int sockets_listener_queued(void *ctx, int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	(void)ctx;
+	return poll(&p, 1, 0) == 1;
+}
+
+/* Refused: nobody is bound there, or somebody who has not begun (or has ceased) to listen. */
+static int judge_refused(int dir, const char *name)
+{
+	struct diag_socket found;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? PROBE_GONE : PROBE_UNKNOWN;
+	if (diag_by_path(st.st_dev, st.st_ino, &found) == 1 && !found.shut_down)
+		return PROBE_UNSETTLED;
+	return PROBE_STALE;
+}
+
+/* Without permission to connect, the kernel's list still tells who is there. */
+static int judge_forbidden(int dir, const char *name)
+{
+	struct diag_socket found;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? PROBE_GONE : PROBE_UNKNOWN;
+	return diag_by_path(st.st_dev, st.st_ino, &found) == 1 && !found.shut_down ? PROBE_LIVE
+										   : PROBE_UNKNOWN;
+}
+
+int sockets_probe(int dir, const char *name, int type)
+{
+	_cleanup_(fd_closep) int fd = socket_new(type);
+	struct sockaddr_un address;
+
+	if (fd < 0 || fd_path_address(dir, name, &address) < 0)
+		return PROBE_UNKNOWN;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return PROBE_LIVE;
+	switch (errno) {
+	case EAGAIN:
+	case EINPROGRESS:
+		return PROBE_UNSETTLED;
+	case EPROTOTYPE:
+	case EPERM:
+		return PROBE_LIVE;
+	case ENOENT:
+		return PROBE_GONE;
+	case ECONNREFUSED:
+		return judge_refused(dir, name);
+	case EACCES:
+		return judge_forbidden(dir, name);
+	default:
+		return PROBE_UNKNOWN;
+	}
+}
+
+static int sockets_probe_port(void *ctx, int dir, const char *name, int type)
+{
+	(void)ctx;
+	return sockets_probe(dir, name, type);
+}
+
+void sockets_ports(struct guard_ports *ports)
+{
+	ports->listener_make = sockets_listener_make;
+	ports->listener_listen = sockets_listener_listen;
+	ports->listener_dup = sockets_listener_dup;
+	ports->listener_node = sockets_listener_node;
+	ports->listener_bind_path = sockets_bind_path;
+	ports->listener_dead = sockets_listener_dead;
+	ports->listener_queued = sockets_listener_queued;
+	ports->probe = sockets_probe_port;
+}
