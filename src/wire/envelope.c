@@ -1,0 +1,135 @@
+#include "wire/envelope.h"
+
+#include <string.h>
+
+static const struct {
+	const char *name;
+	size_t size;
+} names[MEMBER_MAX_] = {
+#define NAME(text)                                                                                 \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
+	[MEMBER_ID] = NAME("id"),
+	[MEMBER_METHOD] = NAME("method"),
+	[MEMBER_PARAMS] = NAME("params"),
+	[MEMBER_HEADERS] = NAME("headers"),
+	[MEMBER_RESULT] = NAME("result"),
+	[MEMBER_ERROR] = NAME("error"),
+	[MEMBER_STATUS_CODE] = NAME("statusCode"),
+	[MEMBER_ERROR_CODE] = NAME("errorCode"),
+	[MEMBER_ERROR_DETAILS] = NAME("errorDetails"),
+	[MEMBER_EVENT] = NAME("event"),
+	[MEMBER_DATA] = NAME("data"),
+};
+
+/* Which member a name, with its quotes, is; MEMBER_MAX_: none of ours. */
+static enum member member_of(struct kedge_span name)
+{
+	bool escaped = memchr(name.data, '\\', name.size) != NULL;
+
+	for (size_t i = 0; i < MEMBER_MAX_; i++) {
+		if (!escaped && name.size - 2 == names[i].size &&
+		    memcmp(name.data + 1, names[i].name, names[i].size) == 0)
+			return (enum member)i;
+		if (escaped && json_string_is(name, names[i].name))
+			return (enum member)i;
+	}
+	return MEMBER_MAX_;
+}
+
+/* One member at @p. Return: behind it, or NULL. */
+static const char *scan_member(const char *p, const char *end, unsigned depth_max,
+			       struct envelope *ret)
+{
+	struct kedge_span name, value;
+	enum member member;
+
+	if (p == end || *p != '"')
+		return NULL;
+	name.data = p;
+	p = json_skip_string(p, end);
+	if (!p)
+		return NULL;
+	name.size = (size_t)(p - name.data);
+	p = json_skip_space(p, end);
+	if (p == end || *p != ':')
+		return NULL;
+	value.data = json_skip_space(p + 1, end);
+	p = json_skip(value.data, end, depth_max - 1);
+	if (!p)
+		return NULL;
+	value.size = (size_t)(p - value.data);
+	member = member_of(name);
+	if (member != MEMBER_MAX_)
+		ret->members[member] = value;
+	return p;
+}
+
+static const char *scan_object(const char *p, const char *end, unsigned depth_max,
+			       struct envelope *ret)
+{
+	p = json_skip_space(p + 1, end);
+	if (p < end && *p == '}')
+		return p + 1;
+	for (;;) {
+		p = scan_member(json_skip_space(p, end), end, depth_max, ret);
+		if (!p)
+			return NULL;
+		p = json_skip_space(p, end);
+		if (p < end && *p == '}')
+			return p + 1;
+		if (p == end || *p != ',')
+			return NULL;
+		p++;
+	}
+}
+
+enum envelope_verdict envelope_scan(struct kedge_span text, unsigned depth_max,
+				    struct envelope *ret)
+{
+	const char *end = text.data + text.size;
+	const char *p = json_skip_space(text.data, end);
+
+	memset(ret, 0, sizeof(*ret));
+	if (p == end)
+		return ENVELOPE_NOT_JSON;
+	if (*p != '{')
+		return json_is_valid(text, depth_max) ? ENVELOPE_NOT_OBJECT : ENVELOPE_NOT_JSON;
+	p = scan_object(p, end, depth_max, ret);
+	if (!p || json_skip_space(p, end) != end) {
+		memset(ret, 0, sizeof(*ret));
+		return ENVELOPE_NOT_JSON;
+	}
+	return ENVELOPE_OK;
+}
+
+/* A number whose digits before the exponent are all zero. */
+static bool is_zero(struct kedge_span number)
+{
+	for (size_t i = 0; i < number.size; i++) {
+		char c = number.data[i];
+
+		if (c == 'e' || c == 'E')
+			return true;
+		if (c >= '1' && c <= '9')
+			return false;
+	}
+	return true;
+}
+
+bool envelope_id_counts(struct kedge_span id)
+{
+	switch (json_kind(id)) {
+	case JSON_ABSENT:
+	case JSON_NULL:
+	case JSON_FALSE:
+		return false;
+	case JSON_NUMBER:
+		return !is_zero(id);
+	case JSON_STRING:
+		return id.size > 2;
+	default:
+		return true;
+	}
+}

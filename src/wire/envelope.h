@@ -1,0 +1,47 @@
+/*
+ * Envelopes: the outermost object of a message, checked in one pass, and the
+ * spans of the members that matter. Of a member given twice the last counts;
+ * escapes in member names are understood; other members are checked and
+ * ignored.
+ */
+#pragma once
+
+#include "wire/json.h"
+
+enum member {
+	MEMBER_ID = 0,
+	MEMBER_METHOD,
+	MEMBER_PARAMS,
+	MEMBER_HEADERS,
+	MEMBER_RESULT,
+	MEMBER_ERROR,
+	MEMBER_STATUS_CODE,
+	MEMBER_ERROR_CODE,
+	MEMBER_ERROR_DETAILS,
+	MEMBER_EVENT,
+	MEMBER_DATA,
+	MEMBER_MAX_,
+};
+
+struct envelope {
+	struct kedge_span members[MEMBER_MAX_]; /* absent: size 0 */
+};
+
+enum envelope_verdict {
+	ENVELOPE_OK = 0,
+	ENVELOPE_NOT_JSON,   /* not valid, or nested too deep */
+	ENVELOPE_NOT_OBJECT, /* valid, but something else */
+};
+
+/**
+ * envelope_scan() - check a message and find its members
+ * @text:      the whole message; white space around it is allowed
+ * @depth_max: 1 to JSON_DEPTH_MAX
+ * @ret:       always filled; spans into @text
+ */
+enum envelope_verdict envelope_scan(struct kedge_span text, unsigned depth_max,
+				    struct envelope *ret);
+
+/* Whether an id is one at all: not absent, null, false, a zero, or "". As in
+ * JavaScript, 0, -0, 0.0 and 0e7 are all zero. */
+bool envelope_id_counts(struct kedge_span id);

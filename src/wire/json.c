@@ -1,0 +1,449 @@
+#include "wire/json.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "wire/utf8.h"
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static int hex_value(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* A byte that ends a run of plain characters: a quote, an escape, control, non-ASCII. */
+static bool is_special(char c)
+{
+	return c == '"' || c == '\\' || (unsigned char)c < 0x20 || (unsigned char)c >= 0x80;
+}
+
+/*
+ * The first special byte, or @end. Sixteen at a time: as signed numbers both
+ * control characters and bytes from 0x80 on are below 0x20.
+ */
+static const char *skip_plain(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"'), escape = _mm_set1_epi8('\\');
+	const __m128i space = _mm_set1_epi8(0x20);
+
+	while (end - p >= 16) {
+		__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i hit = _mm_or_si128(
+			_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, escape)),
+			_mm_cmplt_epi8(bytes, space));
+		unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+
+		if (mask)
+			return p + __builtin_ctz(mask);
+		p += 16;
+	}
+#endif
+	while (p < end && !is_special(*p))
+		p++;
+	return p;
+}
+
+/* @p: the backslash. Return: behind the escape, or NULL. */
+static const char *skip_escape(const char *p, const char *end)
+{
+	if (end - p < 2)
+		return NULL;
+	if (p[1] != 'u')
+		return memchr("\"\\/bfnrt", p[1], 8) ? p + 2 : NULL;
+	if (end - p < 6)
+		return NULL;
+	for (int i = 2; i < 6; i++)
+		if (hex_value(p[i]) < 0)
+			return NULL;
+	return p + 6;
+}
+
+const char *json_skip_string(const char *p, const char *end)
+{
+	for (p++;;) {
+		size_t n;
+
+		p = skip_plain(p, end);
+		if (p == end)
+			return NULL;
+		if (*p == '"')
+			return p + 1;
+		if (*p == '\\') {
+			p = skip_escape(p, end);
+			if (!p)
+				return NULL;
+			continue;
+		}
+		if ((unsigned char)*p < 0x20 || !(n = utf8_sequence(p, end)))
+			return NULL;
+		p += n;
+	}
+}
+
+static const char *skip_digits(const char *p, const char *end)
+{
+	const char *begin = p;
+
+	while (p < end && is_digit(*p))
+		p++;
+	return p == begin ? NULL : p;
+}
+
+static const char *skip_number(const char *p, const char *end)
+{
+	if (*p == '-')
+		p++;
+	if (p < end && *p == '0')
+		p++;
+	else if (!(p = skip_digits(p, end)))
+		return NULL;
+	if (p < end && *p == '.' && !(p = skip_digits(p + 1, end)))
+		return NULL;
+	if (p < end && (*p == 'e' || *p == 'E')) {
+		p++;
+		if (p < end && (*p == '+' || *p == '-'))
+			p++;
+		p = skip_digits(p, end);
+	}
+	return p;
+}
+
+static const char *skip_word(const char *p, const char *end, const char *word, size_t n)
+{
+	return (size_t)(end - p) >= n && memcmp(p, word, n) == 0 ? p + n : NULL;
+}
+
+static const char *skip_scalar(const char *p, const char *end)
+{
+	switch (*p) {
+	case '"':
+		return json_skip_string(p, end);
+	case 't':
+		return skip_word(p, end, "true", 4);
+	case 'f':
+		return skip_word(p, end, "false", 5);
+	case 'n':
+		return skip_word(p, end, "null", 4);
+	default:
+		return *p == '-' || is_digit(*p) ? skip_number(p, end) : NULL;
+	}
+}
+
+/* What encloses the present value: one bit a level, 1 for an object. */
+struct nesting {
+	uint64_t bits[JSON_DEPTH_MAX / 64];
+	unsigned depth;
+};
+
+static void nest(struct nesting *n, bool object)
+{
+	uint64_t bit = UINT64_C(1) << (n->depth % 64);
+
+	if (object)
+		n->bits[n->depth / 64] |= bit;
+	else
+		n->bits[n->depth / 64] &= ~bit;
+	n->depth++;
+}
+
+static bool in_object(const struct nesting *n)
+{
+	return n->bits[(n->depth - 1) / 64] >> ((n->depth - 1) % 64) & 1;
+}
+
+/* A member's name and its colon. Return: where the value begins, or NULL. */
+static const char *skip_name(const char *p, const char *end)
+{
+	p = json_skip_space(p, end);
+	if (p == end || *p != '"')
+		return NULL;
+	p = json_skip_string(p, end);
+	if (!p)
+		return NULL;
+	p = json_skip_space(p, end);
+	return p < end && *p == ':' ? p + 1 : NULL;
+}
+
+/*
+ * Behind a value: close whatever ends here, and go to the next value.
+ * Return: where that begins, or, with the depth at 0, the end; NULL: not valid.
+ */
+static const char *skip_between(struct nesting *n, const char *p, const char *end)
+{
+	while (n->depth > 0) {
+		p = json_skip_space(p, end);
+		if (p == end)
+			return NULL;
+		if (*p == ',')
+			return in_object(n) ? skip_name(p + 1, end) : p + 1;
+		if (*p != (in_object(n) ? '}' : ']'))
+			return NULL;
+		n->depth--;
+		p++;
+	}
+	return p;
+}
+
+/* Open an array or object. Return: where its first value begins; *@ret_empty: it has none. */
+static const char *skip_open(struct nesting *n, const char *p, const char *end, bool *ret_empty)
+{
+	bool object = *p == '{';
+	const char *inside = json_skip_space(p + 1, end);
+
+	nest(n, object);
+	*ret_empty = inside < end && *inside == (object ? '}' : ']');
+	if (*ret_empty)
+		return inside;
+	return object ? skip_name(inside, end) : inside;
+}
+
+const char *json_skip(const char *p, const char *end, unsigned depth_max)
+{
+	struct nesting n;
+
+	n.depth = 0;
+	do {
+		bool empty = false;
+
+		p = json_skip_space(p, end);
+		if (p == end)
+			return NULL;
+		if (*p == '{' || *p == '[') {
+			if (n.depth == depth_max)
+				return NULL;
+			p = skip_open(&n, p, end, &empty);
+			if (p && !empty)
+				continue;
+		} else {
+			p = skip_scalar(p, end);
+		}
+		if (p)
+			p = skip_between(&n, p, end);
+	} while (p && n.depth > 0);
+	return p;
+}
+
+bool json_is_valid(struct kedge_span text, unsigned depth_max)
+{
+	const char *end = text.data + text.size;
+	const char *p = text.size ? json_skip(text.data, end, depth_max) : NULL;
+
+	return p && json_skip_space(p, end) == end;
+}
+
+enum json_kind json_kind(struct kedge_span value)
+{
+	if (value.size == 0)
+		return JSON_ABSENT;
+	switch (*value.data) {
+	case '{':
+		return JSON_OBJECT;
+	case '[':
+		return JSON_ARRAY;
+	case '"':
+		return JSON_STRING;
+	case 't':
+		return JSON_TRUE;
+	case 'f':
+		return JSON_FALSE;
+	case 'n':
+		return JSON_NULL;
+	default:
+		return JSON_NUMBER;
+	}
+}
+
+/* A valid value at @at. Return: behind it. */
+static const char *take_value(const char *at, const char *end, struct kedge_span *ret)
+{
+	const char *p = json_skip_space(at, end);
+	const char *behind = json_skip(p, end, JSON_DEPTH_MAX);
+
+	assert(behind);
+	*ret = (struct kedge_span){ p, (size_t)(behind - p) };
+	return behind;
+}
+
+/* Step over the opening bracket, or a comma. Return: NULL: the end. */
+static const char *next_item(struct kedge_span container, const char *at)
+{
+	const char *end = container.data + container.size;
+	const char *p = json_skip_space(at ? at : container.data + 1, end);
+
+	if (at && p < end && *p == ',')
+		p = json_skip_space(p + 1, end);
+	return p >= end || *p == '}' || *p == ']' ? NULL : p;
+}
+
+bool json_next_member(struct kedge_span object, const char **at, struct kedge_span *ret_name,
+		      struct kedge_span *ret_value)
+{
+	const char *end = object.data + object.size;
+	const char *p = next_item(object, *at);
+
+	if (!p)
+		return false;
+	p = take_value(p, end, ret_name);
+	p = json_skip_space(p, end);
+	*at = take_value(p + 1, end, ret_value);
+	return true;
+}
+
+bool json_next_element(struct kedge_span array, const char **at, struct kedge_span *ret_value)
+{
+	const char *p = next_item(array, *at);
+
+	if (!p)
+		return false;
+	*at = take_value(p, array.data + array.size, ret_value);
+	return true;
+}
+
+struct kedge_span json_member(struct kedge_span object, const char *name)
+{
+	struct kedge_span found = { NULL, 0 }, key, value;
+	const char *at = NULL;
+
+	if (json_kind(object) != JSON_OBJECT)
+		return found;
+	while (json_next_member(object, &at, &key, &value))
+		if (json_string_is(key, name))
+			found = value;
+	return found;
+}
+
+/* The code of "\uXXXX" at @p. */
+static uint32_t escape_code(const char *p)
+{
+	uint32_t code = 0;
+
+	for (int i = 2; i < 6; i++)
+		code = code << 4 | (uint32_t)hex_value(p[i]);
+	return code;
+}
+
+/* A valid "\u" escape, or a pair of them. Return: how many bytes it takes. */
+static size_t decode_unicode(const char *p, const char *end, uint32_t *ret_code)
+{
+	uint32_t high = escape_code(p), low;
+
+	*ret_code = high;
+	if (high < 0xD800 || high > 0xDBFF || end - p < 12 || p[6] != '\\' || p[7] != 'u')
+		return 6;
+	low = escape_code(p + 6);
+	if (low < 0xDC00 || low > 0xDFFF)
+		return 6;
+	*ret_code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+	return 12;
+}
+
+static char decode_simple(char c)
+{
+	switch (c) {
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		return c;
+	}
+}
+
+size_t json_string_decode(struct kedge_span string, char *to)
+{
+	const char *p = string.data + 1, *end = string.data + string.size - 1;
+	char *out = to;
+
+	while (p < end) {
+		if (*p != '\\') {
+			*out++ = *p++;
+		} else if (p[1] != 'u') {
+			*out++ = decode_simple(p[1]);
+			p += 2;
+		} else {
+			uint32_t code;
+
+			p += decode_unicode(p, end, &code);
+			out += utf8_write(out, code);
+		}
+	}
+	return (size_t)(out - to);
+}
+
+/* Names that are compared are short; a longer string cannot be one of them. */
+#define NAME_ESCAPED_MAX 512
+
+bool json_string_is(struct kedge_span string, const char *text)
+{
+	size_t n = strlen(text);
+	char decoded[NAME_ESCAPED_MAX];
+
+	if (string.size < 2 || *string.data != '"')
+		return false;
+	if (string.size - 2 == n && memcmp(string.data + 1, text, n) == 0)
+		return !memchr(text, '\\', n);
+	if (!memchr(string.data, '\\', string.size) || string.size > sizeof(decoded))
+		return false;
+	return json_string_decode(string, decoded) == n && memcmp(decoded, text, n) == 0;
+}
+
+/* The escape of a control character, a quote or a backslash. */
+static size_t write_escape(char *to, unsigned char c)
+{
+	static const char letters[] = "\b\f\n\r\t\"\\", codes[] = "bfnrt\"\\";
+	static const char digits[] = "0123456789abcdef";
+	const char *letter = c ? strchr(letters, c) : NULL;
+
+	to[0] = '\\';
+	if (letter) {
+		to[1] = codes[letter - letters];
+		return 2;
+	}
+	memcpy(to + 1, "u00", 3);
+	to[4] = digits[c >> 4];
+	to[5] = digits[c & 15];
+	return 6;
+}
+
+int json_append_string(struct buf *b, struct kedge_span text)
+{
+	const char *p = text.data, *end = p + text.size;
+	char *to;
+	/* Worst case: six bytes for each, and the quotes. */
+	int r = buf_reserve(b, 6 * text.size + 2);
+
+	if (r < 0)
+		return r;
+	to = b->data + b->end;
+	*to++ = '"';
+	for (; p < end; p++) {
+		if (*p == '"' || *p == '\\' || (unsigned char)*p < 0x20)
+			to += write_escape(to, (unsigned char)*p);
+		else
+			*to++ = *p;
+	}
+	*to++ = '"';
+	b->end = (size_t)(to - b->data);
+	return 0;
+}

@@ -1,0 +1,261 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <string.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "wire/json.h"
+
+static struct kedge_span copy_of(const char *text, size_t size, char **ret)
+{
+	/* On the heap, to the byte, so that a sanitizer sees a read beyond the end. */
+	*ret = malloc(size ? size : 1);
+	assert_non_null(*ret);
+	memcpy(*ret, text, size);
+	return (struct kedge_span){ *ret, size };
+}
+
+static bool valid(const char *text, unsigned depth_max)
+{
+	_cleanup_(freep) char *copy = NULL;
+
+	return json_is_valid(copy_of(text, strlen(text), &copy), depth_max);
+}
+
+static void test_accepts(void **state)
+{
+	static const char *const texts[] = {
+		"0",
+		"-0",
+		"1",
+		"-1.5",
+		"1e5",
+		"1E+5",
+		"1.25e-7",
+		"true",
+		"false",
+		"null",
+		"\"\"",
+		"\"a\"",
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+		"\"\\u0000\"",
+		"\"\\ud83d\\ude00\"",
+		"\"\\ud800\"",
+		"[]",
+		"{}",
+		" [ ] ",
+		"\t{\r\n}",
+		"[1,2]",
+		"[[],[[]]]",
+		"{\"a\":{}}",
+		"{\"a\":1,\"a\":2}",
+		"{\"\":[{\"x\":null}]}",
+		"\"\xC2\x80\"",
+		"\"\xE0\xA0\x80\"",
+		"\"\xED\x9F\xBF\"",
+		"\"\xF4\x8F\xBF\xBF\"",
+		"\"\x7F\"",
+		"123456789012345678901234567890",
+		"\"a long string of plain text, longer than sixteen bytes \xE2\x82\xAC and more\"",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (!valid(texts[i], 128))
+			fail_msg("refused: %s", texts[i]);
+}
+
+static void test_refuses(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		" ",
+		"01",
+		"-",
+		"+1",
+		"1.",
+		".5",
+		"1e",
+		"1e+",
+		"0x1",
+		"NaN",
+		"Infinity",
+		"tru",
+		"truex",
+		"nul",
+		"True",
+		"\"",
+		"\"a",
+		"\"\\\"",
+		"\"\\x\"",
+		"\"\\u12\"",
+		"\"\\u12g4\"",
+		"\"\n\"",
+		"\"\t\"",
+		"'a'",
+		"[",
+		"]",
+		"[1",
+		"[1,",
+		"[1,]",
+		"[,1]",
+		"[1 2]",
+		"{",
+		"}",
+		"{\"a\"}",
+		"{\"a\":}",
+		"{\"a\":1,}",
+		"{a:1}",
+		"{1:1}",
+		"{\"a\":1 \"b\":2}",
+		"{,}",
+		"[}",
+		"{]",
+		"1 2",
+		"[]]",
+		"{}{}",
+		"// c\n1",
+		"[1]x",
+		"\"\x80\"",
+		"\"\xC0\xAF\"",
+		"\"\xC1\xBF\"",
+		"\"\xE0\x9F\xBF\"",
+		"\"\xED\xA0\x80\"",
+		"\"\xF0\x8F\xBF\xBF\"",
+		"\"\xF4\x90\x80\x80\"",
+		"\"\xF5\x80\x80\x80\"",
+		"\"\xE2\x82\"",
+		"\"\xE2\x82",
+		"\"\xFF\"",
+		"\xEF\xBB\xBF{}",
+		"\v1",
+		"\"a\x01\"",
+		"{\"a\":1}}",
+		"-a",
+		"1.e5",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (valid(texts[i], 128))
+			fail_msg("accepted: %s", texts[i]);
+}
+
+/* A NUL is no white space, and ends nothing. */
+static void test_nul(void **state)
+{
+	_cleanup_(freep) char *copy = NULL;
+
+	(void)state;
+	assert_false(json_is_valid(copy_of("1\0", 2, &copy), 1));
+	freep(&copy);
+	assert_false(json_is_valid(copy_of("\"\0\"", 3, &copy), 1));
+}
+
+static void test_depth(void **state)
+{
+	char text[2 * JSON_DEPTH_MAX + 8];
+
+	(void)state;
+	for (unsigned depth = 1; depth <= JSON_DEPTH_MAX; depth *= 2) {
+		memset(text, '[', depth);
+		memset(text + depth, ']', depth);
+		text[2 * depth] = '\0';
+		assert_true(valid(text, depth));
+		assert_false(valid(text, depth - 1));
+	}
+	assert_true(valid("1", 0));
+	assert_false(valid("[]", 0));
+}
+
+static void test_members(void **state)
+{
+	struct kedge_span object = kedge_span(
+		"{ \"a\" : 1 , \"b\":[1,{\"a\":2}], \"\\u0061\" : \"x\\n\" }");
+	struct kedge_span name, value;
+	const char *at = NULL;
+	unsigned count = 0;
+
+	(void)state;
+	while (json_next_member(object, &at, &name, &value))
+		count++;
+	assert_int_equal(count, 3);
+	value = json_member(object, "a");
+	assert_true(json_string_is(value, "x\n"));
+	assert_int_equal(json_member(object, "c").size, 0);
+	assert_int_equal(json_member(kedge_span("[1]"), "a").size, 0);
+	assert_false(json_next_member(kedge_span("{ }"), &(const char *){ NULL }, &name, &value));
+}
+
+static void test_elements(void **state)
+{
+	struct kedge_span array = kedge_span("[ 1, [2,3] ,{\"a\":[]} ]"), value;
+	static const char *const expected[] = { "1", "[2,3]", "{\"a\":[]}" };
+	const char *at = NULL;
+	size_t i = 0;
+
+	(void)state;
+	for (; json_next_element(array, &at, &value); i++) {
+		assert_true(i < ARRAY_SIZE(expected));
+		assert_int_equal(value.size, strlen(expected[i]));
+		assert_memory_equal(value.data, expected[i], value.size);
+	}
+	assert_int_equal(i, ARRAY_SIZE(expected));
+}
+
+static void test_decode(void **state)
+{
+	static const struct {
+		const char *json;
+		const char *text;
+		size_t size;
+	} rows[] = {
+		{ "\"\"", "", 0 },
+		{ "\"a\\/b\\\\\"", "a/b\\", 4 },
+		{ "\"\\u0000x\"", "\0x", 2 },
+		{ "\"\\u20ac\"", "\xE2\x82\xAC", 3 },
+		{ "\"\\ud83d\\ude00\"", "\xF0\x9F\x98\x80", 4 },
+		{ "\"\\ud83dx\"", "\xED\xA0\xBDx", 4 },
+		{ "\"\\ude00\\ud83d\"", "\xED\xB8\x80\xED\xA0\xBD", 6 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char out[64];
+
+		assert_int_equal(json_string_decode(kedge_span(rows[i].json), out), rows[i].size);
+		assert_memory_equal(out, rows[i].text, rows[i].size);
+	}
+}
+
+static void test_append(void **state)
+{
+	struct buf b = BUF_INIT;
+	char back[64];
+	struct kedge_span text = { "a\"\\\n\x01\x1F\0\xE2\x82\xAC", 10 };
+
+	(void)state;
+	assert_int_equal(json_append_string(&b, text), 0);
+	assert_true(json_is_valid((struct kedge_span){ buf_front(&b), buf_size(&b) }, 0));
+	assert_int_equal(
+		json_string_decode((struct kedge_span){ buf_front(&b), buf_size(&b) }, back), 10);
+	assert_memory_equal(back, text.data, 10);
+	assert_non_null(strstr(buf_front(&b), "\\u0001"));
+	buf_deinit(&b);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_accepts), cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_nul),     cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_members), cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_decode),  cmocka_unit_test(test_append),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
