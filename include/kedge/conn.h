@@ -1,6 +1,8 @@
 /*
  * kedge/conn.h - one JSON RPC connection, server side, without any I/O.
  *
+ * Messages are lines: one JSON value each, ended by a newline.
+ *
  * Bytes go in, requests come out as callbacks; answers go in, bytes to send
  * are taken out. The caller owns the socket and the loop: the same code runs
  * under libuv, in a plain poll loop, in the fuzzer and in the simulator.
@@ -41,12 +43,6 @@ struct kedge_conn;
 struct kedge_span {
 	const char *data;
 	size_t size;
-};
-
-/* How messages are told apart on the wire. */
-enum kedge_framing {
-	KEDGE_FRAMING_LINES = 0, /* one JSON value a line */
-	KEDGE_FRAMING_DETECT,    /* first byte '{': lines; else 4-byte big-endian lengths */
 };
 
 /**
@@ -121,7 +117,6 @@ struct kedge_conn_handlers {
 
 struct kedge_conn_options {
 	size_t size; /* sizeof(struct kedge_conn_options) */
-	enum kedge_framing framing;
 	struct kedge_conn_limits limits;
 	struct kedge_conn_handlers handlers; /* copied */
 	void *userdata;
