@@ -44,6 +44,7 @@ void caller_lost(struct caller *c)
 	buf_deinit(&c->out);
 	c->searched = 0;
 	c->fatal = false;
+	c->losses++;
 	/* Calls made from the callbacks belong to the next connection. */
 	while ((it = list_first(&c->calls))) {
 		list_unlink(it);
@@ -195,28 +196,38 @@ void *caller_input(struct caller *c, size_t *ret_room)
 	return c->in.data + c->in.end;
 }
 
-void caller_received(struct caller *c, size_t n)
+/* Go through the whole lines of @in. Return: whether the connection is still the same. */
+static bool take_lines(struct caller *c, struct buf *in)
 {
-	struct buf in = BUF_INIT;
+	uint64_t connection = c->losses;
 	char *newline;
 
-	c->in.end += n;
-	/* Taken out while callbacks run: one of them may give the connection up. */
-	in = c->in;
-	c->in = (struct buf)BUF_INIT;
-	while ((newline = memchr(buf_front(&in) + c->searched, '\n',
-				 buf_size(&in) - c->searched))) {
-		size_t size = (size_t)(newline - buf_front(&in));
+	while ((newline = memchr(buf_front(in) + c->searched, '\n', buf_size(in) - c->searched))) {
+		size_t size = (size_t)(newline - buf_front(in));
 
 		c->searched = 0;
-		take_line(c, (struct kedge_span){ buf_front(&in), size });
-		buf_consume(&in, size + 1);
-		if (!in.data)
-			break;
+		take_line(c, (struct kedge_span){ buf_front(in), size });
+		if (c->losses != connection)
+			return false;
+		buf_consume(in, size + 1);
+	}
+	return true;
+}
+
+void caller_received(struct caller *c, size_t n)
+{
+	struct buf in = c->in;
+
+	in.end += n;
+	/* Taken out while callbacks run: one of them may give the connection up. */
+	c->in = (struct buf)BUF_INIT;
+	if (!take_lines(c, &in)) {
+		buf_deinit(&in);
+		return;
 	}
 	c->searched = buf_size(&in);
 	c->fatal |= buf_size(&in) > CALLER_MESSAGE_MAX;
-	buf_deinit(&c->in);
+	buf_trim(&in, CALLER_ROOM_BYTES);
 	c->in = in;
 }
 

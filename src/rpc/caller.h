@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -44,6 +45,7 @@ typedef void caller_event_fn(struct kedge_span name, struct kedge_span data, voi
 struct caller {
 	struct buf in, out;
 	size_t searched;
+	uint64_t losses;  /* counts connections: a callback may have given one up */
 	struct map by_id; /* number -> struct call */
 	struct heap deadlines;
 	struct list calls; /* oldest first */
