@@ -38,7 +38,8 @@ int buf_reserve(struct buf *b, size_t n)
 		buf_move_to_front(b);
 		return 0;
 	}
-	capacity = b->capacity ? b->capacity : BUF_CAPACITY_MIN;
+	/* Room that is there but may not be moved into for each byte is doubled as well. */
+	capacity = b->capacity ? b->capacity * 2 : BUF_CAPACITY_MIN;
 	while (capacity < need)
 		capacity *= 2;
 	buf_move_to_front(b);
