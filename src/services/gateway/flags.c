@@ -1,0 +1,260 @@
+#include "services/gateway/flags.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+#define FLAGS_FILE "feature-flags.json"
+
+/* A file that is larger is a mistake. */
+#define FLAGS_BYTES_MAX (1 << 20)
+
+/* Editors write in several steps: read when there has been quiet for so long. */
+#define FLAGS_QUIET_MS 20
+
+/* Where the directory cannot be watched, the file is looked at so often. */
+#define FLAGS_POLL_MS 1000
+
+#define WHY_MAX 256
+
+struct flags {
+	struct flags_options options;
+	char path[PATH_MAX];
+	json_t *values; /* an object */
+	char *text;     /* the same as text */
+	bool broken;
+	uv_fs_event_t watch;
+	uv_fs_poll_t poll;
+	uv_timer_t quiet;
+	unsigned handles;
+};
+
+static int read_file(const char *path, char **ret, size_t *ret_size)
+{
+	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_(freep) char *text = NULL;
+	struct stat st;
+	size_t size = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_size > FLAGS_BYTES_MAX)
+		return -EFBIG;
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	while (size < (size_t)st.st_size) {
+		ssize_t n = read(fd, text + size, (size_t)st.st_size - size);
+
+		if (n <= 0)
+			break;
+		size += (size_t)n;
+	}
+	*ret = steal_ptr(text);
+	*ret_size = size;
+	return 0;
+}
+
+/* Check what was read. Return: the values, a new reference, or NULL with words. */
+static json_t *check(json_t *document, char why[WHY_MAX])
+{
+	json_t *version = json_object_get(document, "version");
+	json_t *values = json_object_get(document, "values");
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(document)) {
+		(void)snprintf(why, WHY_MAX, "it is not an object");
+		return NULL;
+	}
+	if (version && json_integer_value(version) != 1) {
+		(void)snprintf(why, WHY_MAX, "version: only 1 is known");
+		return NULL;
+	}
+	if (!json_is_object(values)) {
+		(void)snprintf(why, WHY_MAX, "values: it is not an object");
+		return NULL;
+	}
+	json_object_foreach(values, key, value) if (!json_is_boolean(value))
+	{
+		(void)snprintf(why, WHY_MAX, "values.%.100s: it is not a boolean", key);
+		return NULL;
+	}
+	return json_incref(values);
+}
+
+static json_t *load(const char *path, char why[WHY_MAX])
+{
+	_cleanup_(freep) char *text = NULL;
+	json_error_t error;
+	json_t *document, *values;
+	size_t size;
+	int r = read_file(path, &text, &size);
+
+	if (r == -ENOENT)
+		return json_object();
+	if (r < 0) {
+		(void)snprintf(why, WHY_MAX, "%s", error_words(r));
+		return NULL;
+	}
+	document = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+	if (!document) {
+		(void)snprintf(why, WHY_MAX, "line %d: %s", error.line, error.text);
+		return NULL;
+	}
+	values = check(document, why);
+	json_decref(document);
+	return values;
+}
+
+/* Take new values. Return: 1: they differ; 0: they are the same; -ENOMEM. */
+static int adopt(struct flags *f, json_t *values)
+{
+	char *text = json_dumps(values, JSON_COMPACT);
+	int differ;
+
+	if (!text)
+		return -ENOMEM;
+	differ = !f->text || strcmp(text, f->text) != 0;
+	json_decref(f->values);
+	free(f->text);
+	f->values = json_incref(values);
+	f->text = text;
+	return differ;
+}
+
+static void report_broken(struct flags *f, const char *why)
+{
+	if (!f->broken)
+		f->options.on_broken(why, f->options.userdata);
+	f->broken = true;
+}
+
+static void reload(struct flags *f)
+{
+	char why[WHY_MAX];
+	json_t *values = load(f->path, why);
+	int r;
+
+	if (!values) {
+		report_broken(f, why);
+		return;
+	}
+	r = adopt(f, values);
+	json_decref(values);
+	if (r >= 0 && f->broken) {
+		f->broken = false;
+		f->options.on_mended(f->options.userdata);
+	}
+	if (r == 1)
+		f->options.on_change(f->options.userdata);
+}
+
+static void on_quiet(uv_timer_t *timer)
+{
+	reload(timer->data);
+}
+
+static void on_event(uv_fs_event_t *watch, const char *name, int events, int status)
+{
+	struct flags *f = watch->data;
+
+	(void)events;
+	if (status == 0 && name && strcmp(name, FLAGS_FILE) != 0)
+		return;
+	(void)uv_timer_start(&f->quiet, on_quiet, FLAGS_QUIET_MS, 0);
+}
+
+static void on_poll(uv_fs_poll_t *poll, int status, const uv_stat_t *before, const uv_stat_t *now)
+{
+	(void)status;
+	(void)before;
+	(void)now;
+	reload(poll->data);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct flags *f = handle->data;
+
+	if (--f->handles)
+		return;
+	json_decref(f->values);
+	free(f->text);
+	free(f);
+}
+
+static void watch(struct flags *f, uv_loop_t *loop)
+{
+	(void)uv_timer_init(loop, &f->quiet);
+	(void)uv_fs_event_init(loop, &f->watch);
+	(void)uv_fs_poll_init(loop, &f->poll);
+	f->quiet.data = f->watch.data = f->poll.data = f;
+	f->handles = 3;
+	if (uv_fs_event_start(&f->watch, on_event, f->options.workspace, 0) < 0)
+		(void)uv_fs_poll_start(&f->poll, on_poll, f->path, FLAGS_POLL_MS);
+	uv_unref((uv_handle_t *)&f->watch);
+	uv_unref((uv_handle_t *)&f->poll);
+	uv_unref((uv_handle_t *)&f->quiet);
+}
+
+int flags_open(struct flags **ret, uv_loop_t *loop, const struct flags_options *options)
+{
+	struct flags *f = calloc(1, sizeof(*f));
+	char why[WHY_MAX];
+	json_t *values;
+
+	if (!f)
+		return -ENOMEM;
+	f->options = *options;
+	(void)snprintf(f->path, sizeof(f->path), "%s/" FLAGS_FILE, options->workspace);
+	/* Watched first, so that a change in between is not missed. */
+	watch(f, loop);
+	values = load(f->path, why);
+	if (!values) {
+		report_broken(f, why);
+		values = json_object();
+	}
+	if (!values || adopt(f, values) < 0) {
+		json_decref(values);
+		flags_close(f);
+		return -ENOMEM;
+	}
+	json_decref(values);
+	*ret = f;
+	return 0;
+}
+
+struct flags *flags_close(struct flags *f)
+{
+	if (!f)
+		return NULL;
+	uv_close((uv_handle_t *)&f->watch, on_closed);
+	uv_close((uv_handle_t *)&f->poll, on_closed);
+	uv_close((uv_handle_t *)&f->quiet, on_closed);
+	return NULL;
+}
+
+struct kedge_span flags_all(const struct flags *f)
+{
+	return kedge_span(f->text);
+}
+
+int flags_get(const struct flags *f, const char *name, size_t size)
+{
+	json_t *value = strlen(name) == size ? json_object_get(f->values, name) : NULL;
+
+	return value ? json_is_true(value) : -ENOENT;
+}

@@ -1,0 +1,67 @@
+/*
+ * The gateway's store: thresholds in SQLite, WORKSPACE/gateway.db.
+ *
+ * Two connections. The loop's reads only, by prepared statements; in WAL mode
+ * no writer holds it up. The worker thread's writes, and what is queued for it
+ * while one transaction is on its way to the disk is the next transaction: the
+ * slower the disk, the more writes share one sync.
+ *
+ * A write is answered after its commit, with synchronous=FULL: it survives a
+ * kill -9 and a power cut.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "kedge/error.h"
+
+#define THRESHOLD_COUNT 4
+#define GLOBAL_COUNT    3
+
+/* "none", "low", "medium", "high". */
+extern const char *const threshold_names[THRESHOLD_COUNT];
+/* "interactive", "autonomous", "headless": columns and members, in their order. */
+extern const char *const global_names[GLOBAL_COUNT];
+
+/* Indexes into threshold_names. */
+struct globals {
+	int values[GLOBAL_COUNT];
+};
+
+enum write_kind {
+	WRITE_GLOBALS = 0, /* @globals; -1: leave that one */
+	WRITE_SET,         /* @conversation gets @threshold */
+	WRITE_CLEAR,       /* @conversation gets none */
+};
+
+struct write {
+	enum write_kind kind;
+	struct globals globals;
+	char *conversation; /* consumed by store_write() */
+	size_t conversation_size;
+	int threshold;
+};
+
+/* @error: 0, or negative errno; @words: why, or "". @changed: rows. On the loop's thread. */
+typedef void store_done_fn(int error, const char *words, int changed, void *userdata);
+
+struct store;
+
+/* Open, and migrate. What is no database, or of a newer kedge, is left untouched.
+ * Return: 0; -EINVAL, -EIO, -EROFS, ...: @error has words. */
+int store_open(struct store **ret, uv_loop_t *loop, const char *path, struct kedge_error *error);
+
+/* Write what is queued, then close. The callbacks of the last writes do not come. */
+struct store *store_close(struct store *store);
+
+/* Return: 0, or -EIO with words that are good until the next call. */
+int store_globals(struct store *store, struct globals *ret, const char **ret_words);
+
+/* Return: an index into threshold_names; -ENOENT: none is set; -EIO, see above. */
+int store_conversation(struct store *store, const char *id, size_t size, const char **ret_words);
+
+/* Queue a write. Return: 0; -ENOBUFS: too many wait; -ENOMEM. @write is consumed. */
+int store_write(struct store *store, const struct write *write, store_done_fn *done,
+		void *userdata);
