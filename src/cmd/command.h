@@ -1,0 +1,31 @@
+/*
+ * Commands: main.c has the table, each sub-command a file.
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* Exit statuses: of wire.md for `call`, and of usage errors for all. */
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,   /* also: the server refused with a 4xx */
+	EXIT_SERVER = 3,  /* the server failed with a 5xx */
+	EXIT_SILENT = 10, /* nothing answered, or without a status */
+};
+
+struct command {
+	const char *name;
+	const char *summary;
+	const char *help; /* fits a screen: 24 lines of 80 columns */
+	/* argv[0] is the sub-command's name. Return: the exit status. */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct command command_serve, command_call;
+
+/* Say what is wrong on stderr, one line. Return: EXIT_USAGE. */
+int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A whole number from @low to @high. Return: 0, or -EINVAL. */
+int parse_number(const char *text, int64_t low, int64_t high, int64_t *ret);

@@ -1,0 +1,82 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "cmd/command.h"
+
+static const struct command *const commands[] = { &command_serve, &command_call };
+
+int usage_error(const char *format, ...)
+{
+	va_list args;
+
+	fputs("kedge: ", stderr);
+	va_start(args, format);
+	(void)vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return EXIT_USAGE;
+}
+
+int parse_number(const char *text, int64_t low, int64_t high, int64_t *ret)
+{
+	char *end;
+	long long value;
+
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (errno || end == text || *end || strchr(" \t\n\v\f\r", *text) || value < low ||
+	    value > high)
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
+static void print_help(FILE *to)
+{
+	fputs("kedge keeps Unix sockets reachable.\n\n"
+	      "Usage: kedge COMMAND [ARGUMENT]...\n\nCommands:\n",
+	      to);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		(void)fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+	fputs("\n  kedge COMMAND --help   what a command takes\n"
+	      "  kedge --version        the version\n",
+	      to);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		print_help(stdout);
+		return EXIT_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts("kedge " KEDGE_VERSION);
+		return EXIT_OK;
+	}
+	command = find_command(argv[1]);
+	if (!command)
+		return usage_error("'%s' is no command; kedge --help lists them", argv[1]);
+	if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+		fputs(command->help, stdout);
+		return EXIT_OK;
+	}
+	return command->run(argc - 1, argv + 1);
+}
