@@ -321,6 +321,8 @@ int kedge_guard_status(const struct kedge_guard *guard, const char *path,
 	struct kedge_path_status status;
 	size_t size = ret->size;
 
+	if (is_foreign(guard))
+		return -ESTALE;
 	if (size < sizeof(size_t))
 		return -EINVAL;
 	if (!g)

@@ -71,7 +71,9 @@ int buf_appendf(struct buf *b, const char *format, ...)
 	va_start(args, format);
 	n = vsnprintf(NULL, 0, format, args);
 	va_end(args);
-	assert(n >= 0);
+	/* Text beyond INT_MAX bytes, or no memory within printf. */
+	if (n < 0)
+		return -ENOMEM;
 	/* One more for the NUL that vsnprintf() writes and nobody counts. */
 	r = buf_reserve(b, (size_t)n + 1);
 	if (r < 0)

@@ -16,6 +16,10 @@ int error_set(struct kedge_error *error, int code, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
+	/* Paths come from outside: one with a line end in it must not make two lines. */
+	for (unsigned char *c = (unsigned char *)error->text; *c; c++)
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
 	return code;
 }
 

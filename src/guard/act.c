@@ -8,10 +8,14 @@
 
 static int act_block(struct guarded *g, const struct look *look)
 {
+	static const int errors[] = {
+		[LOOK_PATH_FREE] = -ESHUTDOWN,    [LOOK_PATH_OURS] = -ESHUTDOWN,
+		[LOOK_PATH_RETIRED] = -ESHUTDOWN, [LOOK_PATH_SOCKET] = -EACCES,
+		[LOOK_PATH_OTHER] = -EBUSY,       [LOOK_PATH_DIRECTORY] = -EISDIR,
+	};
+
 	(void)g;
-	return look->dir == LOOK_DIR_UNSEEN        ? look->dir_error
-	       : look->path == LOOK_PATH_DIRECTORY ? -EISDIR
-						   : -ESHUTDOWN;
+	return look->dir == LOOK_DIR_UNSEEN ? look->dir_error : errors[look->path];
 }
 
 static int act_make_dirs(struct guarded *g, const struct look *look)
@@ -38,6 +42,9 @@ static int act_enter_dir(struct guarded *g, const struct look *look)
 
 		member->record.cross_mount = false;
 		member->record.mount_failed = false;
+		/* A mount of ours, if there was one, is in the directory before. */
+		if (member->current)
+			member->current->mounted = false;
 		engine_hint(e, member);
 	}
 	r = place_open_anchors(g->place, e->ports, e->options.anchor_dir);
@@ -60,8 +67,7 @@ static int act_link(struct guarded *g, const struct look *look)
 
 static int act_bind_mount(struct guarded *g, const struct look *look)
 {
-	(void)look;
-	return publish_mount(g);
+	return publish_mount(g, look->path == LOOK_PATH_FREE ? MOUNT_ON_NEW : MOUNT_OVER);
 }
 
 static int act_rebind(struct guarded *g, const struct look *look)
@@ -77,6 +83,12 @@ static int act_rebind(struct guarded *g, const struct look *look)
 	g->generation++;
 	guarded_note(g);
 	r = listener_make(&l, g, g->generation);
+	/* The anchor directory may have been swept together with the path. */
+	if (r == -ENOENT && !g->closed && g->place->anchors)
+		return place_open_anchors(g->place, g->engine->ports,
+					  g->engine->options.anchor_dir) < 0
+			       ? r
+			       : -EAGAIN;
 	if (r < 0)
 		return g->closed ? -EAGAIN : r;
 	guarded_replace(g, l);

@@ -17,6 +17,8 @@
 #define ANCHOR_PREFIX_BYTES 17
 /* A predecessor's note that spans more than this is not believed. */
 #define ANCHOR_SWEEP_SPAN_MAX 4096
+/* Nobody counts that far: what claims to be beyond is no generation of ours. */
+#define GENERATION_MAX (UINT64_C(1) << 53)
 
 /* Whether the open directory is one that only we can write to. */
 static bool is_private(const struct guard_ports *p, int fd)
@@ -28,7 +30,7 @@ static bool is_private(const struct guard_ports *p, int fd)
 }
 
 /* Make or open @name in @parent. Return: an fd; -EPERM: taken by something not ours. */
-static int open_private(const struct guard_ports *p, int parent, const char *name)
+static int open_private(const struct guard_ports *p, int parent, const char *name, bool *ret_made)
 {
 	for (int i = 0; i < ANCHOR_OPEN_TRIES; i++) {
 		int made = p->dir_make(p->ctx, parent, name, 0700);
@@ -43,6 +45,7 @@ static int open_private(const struct guard_ports *p, int parent, const char *nam
 		/* A narrow umask took bits away that we need. */
 		if (made == 0)
 			(void)p->set_mode(p->ctx, fd, 0700);
+		*ret_made = made == 0;
 		if (is_private(p, fd))
 			return fd;
 		p->close(p->ctx, fd);
@@ -58,7 +61,7 @@ static int open_beside(struct anchor_dir *a, int dir)
 	for (int attempt = 0; attempt < 2; attempt++) {
 		(void)snprintf(a->name, sizeof(a->name), ".kedge-%" PRIu32 "%s", p->uid(p->ctx),
 			       attempt ? "-1" : "");
-		a->fd = open_private(p, dir, a->name);
+		a->fd = open_private(p, dir, a->name, &a->made);
 		if (a->fd != -EPERM)
 			break;
 	}
@@ -86,7 +89,7 @@ static int open_elsewhere(struct anchor_dir *a, const char *path)
 	a->parent = p->dir_open(p->ctx, parent);
 	if (a->parent < 0)
 		return a->parent;
-	a->fd = open_private(p, a->parent, a->name);
+	a->fd = open_private(p, a->parent, a->name, &a->made);
 	return a->fd < 0 ? a->fd : 0;
 }
 
@@ -117,7 +120,8 @@ struct anchor_dir *anchor_dir_unref(struct anchor_dir *a)
 		return anchor_dir_abandon(a);
 	p = a->ports;
 	/* rmdir() refuses where something is left, so the worst a race can do is nothing. */
-	if (a->fd >= 0 && a->parent >= 0 && p->stat_fd(p->ctx, a->fd, &ours) == 0 &&
+	if ((a->made || !a->shared) && a->fd >= 0 && a->parent >= 0 &&
+	    p->stat_fd(p->ctx, a->fd, &ours) == 0 &&
 	    p->stat(p->ctx, a->parent, a->name, &named) == 0 && node_same(&ours, &named))
 		(void)p->dir_remove(p->ctx, a->parent, a->name);
 	return anchor_dir_abandon(a);
@@ -225,7 +229,7 @@ static void sweep_listed(const char *name, void *userdata)
 	if (strncmp(name, s->prefix.text, n) != 0 || !isdigit((unsigned char)name[n]))
 		return;
 	generation = strtoull(name + n, &end, 10);
-	if (*end && strcmp(end, ".out") != 0)
+	if ((*end && strcmp(end, ".out") != 0) || generation > GENERATION_MAX)
 		return;
 	if (generation > s->highest)
 		s->highest = generation;
@@ -252,7 +256,7 @@ uint64_t anchor_sweep(struct anchor_dir *a, const char *place, const char *socke
 {
 	struct sweep s = { .dir = a, .prefix = anchor_name(a, place, socket, "") };
 
-	if (note->known && note->low <= note->high &&
+	if (note->known && note->low <= note->high && note->high <= GENERATION_MAX &&
 	    note->high - note->low < ANCHOR_SWEEP_SPAN_MAX)
 		sweep_noted(&s, place, socket, note);
 	else

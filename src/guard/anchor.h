@@ -19,6 +19,7 @@ struct anchor_dir {
 	unsigned refs;
 	int fd;
 	int parent;  /* the directory it is an entry of, to remove it in the end */
+	bool made;   /* by us just now: one that was given to us is not ours to remove */
 	bool shared; /* it serves several directories: names carry a hash of theirs */
 	char name[ANCHOR_NAME_MAX + 1];
 };

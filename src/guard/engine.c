@@ -33,7 +33,7 @@ static uint64_t engine_now(const struct engine *e)
 /* Blind without a safety look would be no guard: then there is one all the same. */
 static uint64_t safety_interval(const struct engine *e)
 {
-	if (e->options.interval_ns == TIME_NEVER && e->blind)
+	if (e->options.interval_ns == TIME_NEVER && (e->blind || e->short_of_watches))
 		return KEDGE_INTERVAL_DEFAULT_MS * NSEC_PER_MSEC;
 	return e->options.interval_ns;
 }
@@ -83,6 +83,21 @@ static void unindex_path(struct engine *e, struct guarded *g)
 
 /* Places. */
 
+/* A place that is known may have been moved or removed since: a start is a look as well. */
+static int refresh_place(struct engine *e, struct place *place)
+{
+	int r;
+
+	e->turn++;
+	place_look(place, e->ports, e->turn);
+	if (place->seen_error < 0 || node_same(&place->seen, &place->node))
+		return place->seen_error;
+	r = place_enter(place, e->ports, &e->watches);
+	list_for_each (it, &place->members)
+		engine_hint(e, list_entry(it, struct guarded, in_place));
+	return r;
+}
+
 static int get_place(struct engine *e, const char *path, struct place **ret)
 {
 	int r;
@@ -92,7 +107,7 @@ static int get_place(struct engine *e, const char *path, struct place **ret)
 
 		if (strcmp(place->path, path) == 0) {
 			*ret = place;
-			return 0;
+			return refresh_place(e, place);
 		}
 	}
 	r = place_open(ret, e->ports, &e->watches, path);
@@ -301,6 +316,24 @@ static void rest_until(struct guarded *g, uint64_t deadline_ns)
 		engine_hint(g->engine, g);
 }
 
+/* Without a watch the safety look is all that tells: say so once, and try on. */
+static void watch_again(struct guarded *g)
+{
+	struct engine *e = g->engine;
+	int r = listener_watch(g->current, g);
+
+	if (r == 0) {
+		e->short_of_watches = false;
+		return;
+	}
+	if (e->short_of_watches)
+		return;
+	e->short_of_watches = true;
+	if (e->safety_ns == TIME_NEVER)
+		plan_safety(e);
+	report(e, g, KEDGE_EVENT_DEGRADED, r, "no watch: the safety look alone");
+}
+
 /* All is well: forget the streak, and be ready for the next loss. */
 static void settle(struct guarded *g, const struct plan *plan, const struct look *look)
 {
@@ -308,7 +341,7 @@ static void settle(struct guarded *g, const struct plan *plan, const struct look
 	g->hinted = false;
 	watcher_stop(&g->engine->watches, &g->stranger);
 	if (g->current->watcher.number == WATCH_NONE && !g->engine->blind)
-		(void)listener_watch(g->current, g);
+		watch_again(g);
 	rest_until(g, plan->deadline_ns);
 	guarded_trim(g);
 }

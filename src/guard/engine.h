@@ -26,12 +26,13 @@ struct engine {
 	struct map by_path; /* hash of the path -> the first struct guarded with it */
 	size_t count;
 	struct list places;
-	struct list dirty;    /* struct guarded.dirty */
-	struct list closed;   /* closed in the midst of their own turn: freed after it */
-	uint64_t turn;        /* counts looks that may share what they saw of a directory */
-	uint64_t safety_ns;   /* the next safety look; TIME_NEVER: none */
-	struct guarded *busy; /* whose turn it is */
-	bool blind;           /* events cannot be had: the safety look alone tells */
+	struct list dirty;     /* struct guarded.dirty */
+	struct list closed;    /* closed in the midst of their own turn: freed after it */
+	uint64_t turn;         /* counts looks that may share what they saw of a directory */
+	uint64_t safety_ns;    /* the next safety look; TIME_NEVER: none */
+	struct guarded *busy;  /* whose turn it is */
+	bool short_of_watches; /* some inode could not be watched, which was told */
+	bool blind;            /* events cannot be had: the safety look alone tells */
 };
 
 void engine_init(struct engine *e, const struct guard_ports *ports,

@@ -28,6 +28,7 @@ struct listener {
 	struct anchor_dir *home; /* where its anchor is; NULL: it has none */
 	bool made;               /* bound by kedge or for it, as against adopted */
 	bool draft;              /* no anchor, not published: still under a name of its own */
+	struct node mount_point; /* what we made to mount on; NODE_NONE: nothing */
 	bool mounted;            /* a bind mount of ours leads to it */
 	bool announced;          /* the owner knows of it */
 };
@@ -166,8 +167,13 @@ int publish_aside(struct guarded *g, const struct node *found);
 /* Remove @dir's entry of our name if it is @ours. Return: 0; -ESTALE: it is not. */
 int publish_withdraw(struct guarded *g, int dir, const struct node *ours);
 
-/* Mount the current listener over the path, which is free. */
-int publish_mount(struct guarded *g);
+enum mount_on {
+	MOUNT_ON_NEW = 0, /* the path is free: make something to mount on */
+	MOUNT_OVER,       /* somebody's mount stands there: mount over it */
+};
+
+/* Mount the current listener over the path. */
+int publish_mount(struct guarded *g, enum mount_on on);
 
 /* Take our mount away again, and what it was mounted on. */
 void publish_unmount(struct guarded *g, struct listener *l);

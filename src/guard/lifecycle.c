@@ -163,7 +163,7 @@ static int publish_at_start(struct guarded *g, struct kedge_error *error)
 		r = there.kind == NODE_NONE ? publish_link(g) : publish_replace(g, &there);
 	}
 	if (r == -EXDEV)
-		return error_set(error, r, "anchor_dir is not on the same mount as %s", g->path);
+		return r;
 	if (r != PUBLISH_DONE)
 		return error_set(error, r < 0 ? r : -EADDRINUSE, "cannot publish %s: %s", g->path,
 				 error_words(r < 0 ? r : -EADDRINUSE));
@@ -234,6 +234,17 @@ static void record_start(struct guarded *g, int adopted)
 		g->config.spec.mode = g->current->node.mode;
 }
 
+/* Links from the anchor directory cannot reach the path: go on without one. */
+static void refuse_anchors(struct guarded *g)
+{
+	g->current = listener_close(g->current, g);
+	drop_lock(g);
+	g->place->anchors = anchor_dir_unref(g->place->anchors);
+	g->place->anchors_refused = true;
+	report(g->engine, g, KEDGE_EVENT_DEGRADED, -EXDEV,
+	       "the anchor directory is on another mount: re-bind only");
+}
+
 int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 {
 	int r;
@@ -246,6 +257,10 @@ int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 	if (r < 0)
 		return r;
 	r = adopted_fd >= 0 ? adopt_first(g, adopted_fd, error) : make_first(g, error);
+	if (r == -EXDEV) {
+		refuse_anchors(g);
+		r = make_first(g, error);
+	}
 	if (r < 0)
 		return r;
 	record_start(g, adopted_fd >= 0);

@@ -135,7 +135,8 @@ struct place *place_free(struct place *place, const struct guard_ports *ports,
 int place_open_anchors(struct place *place, const struct guard_ports *ports, const char *elsewhere)
 {
 	struct anchor_dir *anchors = NULL;
-	int r = anchor_dir_open(&anchors, ports, place->fd, elsewhere);
+	int r = place->anchors_refused ? -EXDEV
+				       : anchor_dir_open(&anchors, ports, place->fd, elsewhere);
 
 	place->anchors_error = r < 0 ? r : 0;
 	if (r < 0)
@@ -236,6 +237,21 @@ static void place_remember(struct place *place, const struct guard_ports *ports,
 	place->former[place->former_count++] = fd;
 }
 
+/* A directory that the path names again is no former one. */
+static void place_forget(struct place *place, const struct guard_ports *ports,
+			 const struct node *node)
+{
+	struct node former;
+
+	for (unsigned i = place->former_count; i-- > 0;) {
+		if (ports->stat_fd(ports->ctx, place->former[i], &former) == 0 &&
+		    !node_same(&former, node))
+			continue;
+		ports->close(ports->ctx, place->former[i]);
+		place->former[i] = place->former[--place->former_count];
+	}
+}
+
 int place_enter(struct place *place, const struct guard_ports *ports, struct watches *watches)
 {
 	struct node node;
@@ -249,6 +265,7 @@ int place_enter(struct place *place, const struct guard_ports *ports, struct wat
 		return r;
 	}
 	place_remember(place, ports, place->fd);
+	place_forget(place, ports, &node);
 	place->fd = fd;
 	/* The rights to keep are those recorded in the beginning, wherever we are. */
 	place->node.device = node.device;

@@ -33,6 +33,7 @@ struct place {
 	struct node node;           /* the directory we hold; its recorded rights */
 	struct anchor_dir *anchors; /* NULL: none can be had */
 	int anchors_error;          /* why not */
+	bool anchors_refused;       /* the one that was asked for is on another mount */
 	bool made;                  /* kedge made this directory again */
 	/* What the path was seen to name, good for one turn of the engine. */
 	uint64_t seen_turn;

@@ -191,8 +191,9 @@ static struct plan plan_ours(const struct record *r, const struct look *l, uint6
 static struct plan plan_aside(const struct record *r, const struct look *l, uint64_t now_ns)
 {
 	if (r->aside_count >= PLAN_ASIDE_MAX && now_ns - r->aside_ns < PLAN_ASIDE_WINDOW_NS)
-		return plan_wait(KEDGE_STATE_BLOCKED, KEDGE_CAUSE_REPLACED_FILE, -EBUSY,
-				 r->aside_ns + PLAN_ASIDE_WINDOW_NS);
+		return plan_blocked(r, l, KEDGE_CAUSE_REPLACED_FILE, -EBUSY, now_ns);
+	if (r->path_busy && r->mounting && !r->mount_failed)
+		return plan_try(r, l, ACTION_BIND_MOUNT, KEDGE_CAUSE_MOUNTED_OVER, now_ns);
 	return plan_try(r, l, ACTION_MOVE_ASIDE, KEDGE_CAUSE_REPLACED_FILE, now_ns);
 }
 
@@ -209,8 +210,7 @@ static struct plan plan_stranger(const struct record *r, const struct look *l, u
 		return plan_wait(KEDGE_STATE_DISPLACED, KEDGE_CAUSE_REPLACED_LIVE, 0,
 				 r->probe_until_ns);
 	if (r->probe != PROBE_STALE)
-		return plan_wait(KEDGE_STATE_BLOCKED, KEDGE_CAUSE_REPLACED_LIVE, -EACCES,
-				 r->probe_until_ns);
+		return plan_blocked(r, l, KEDGE_CAUSE_REPLACED_LIVE, -EACCES, now_ns);
 	if (r->probe_ns - r->stale_ns < PLAN_STALE_SETTLE_NS)
 		return plan_wait(KEDGE_STATE_REPAIRING, KEDGE_CAUSE_REPLACED_STALE, 0,
 				 r->probe_until_ns);
@@ -294,6 +294,7 @@ static void note_anchor(struct record *r, int result, uint64_t now_ns)
 static void note_new_ground(struct record *r)
 {
 	r->cross_mount = false;
+	r->path_busy = false;
 	r->mount_failed = false;
 	r->verified = false;
 	r->anchor_verified = false;
@@ -317,6 +318,9 @@ static bool note_outcome(struct record *r, enum action action, int result, uint6
 	case ACTION_MOVE_ASIDE:
 		if (result >= 0)
 			note_aside(r, now_ns);
+		/* A name that is mounted on cannot be renamed, but be mounted over. */
+		if (result == -EBUSY && r->mounting && !r->path_busy)
+			return r->path_busy = true;
 		return result >= 0;
 	case ACTION_MAKE_DIRS:
 	case ACTION_ENTER_DIR:
@@ -347,6 +351,7 @@ void record_settled(struct record *r, const struct look *l)
 	r->verified = false;
 	r->anchor_verified = false;
 	r->cross_mount = false;
+	r->path_busy = false;
 	r->mount_failed = false;
 	r->probed = (struct node){ 0 };
 	r->stale_ns = 0;

@@ -108,6 +108,7 @@ struct record {
 	bool verified;        /* link() has said that the path is taken */
 	bool anchor_verified; /* ... and that the anchor is */
 	bool cross_mount;     /* link() has said that it cannot reach the path */
+	bool path_busy;       /* rename() has said that the path is mounted on */
 	bool mount_failed;
 	struct node probed; /* the stranger that was asked */
 	enum probe_result probe;

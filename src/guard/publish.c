@@ -166,21 +166,24 @@ int publish_aside(struct guarded *g, const struct node *found)
 	return n;
 }
 
-int publish_mount(struct guarded *g)
+int publish_mount(struct guarded *g, enum mount_on on)
 {
 	const struct guard_ports *p = g->engine->ports;
-	int r = p->mount_point_make(p->ctx, g->place->fd, g->name);
-	struct node point;
+	struct listener *c = g->current;
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	r = p->stat(p->ctx, g->place->fd, g->name, &point);
+	c->mount_point = (struct node){ 0 };
+	if (on == MOUNT_ON_NEW) {
+		r = p->mount_point_make(p->ctx, g->place->fd, g->name);
+		if (r == 0)
+			r = p->stat(p->ctx, g->place->fd, g->name, &c->mount_point);
+	}
 	if (r == 0)
-		r = p->mount_over(p->ctx, g->current->handle, g->place->fd, g->name);
+		r = p->mount_over(p->ctx, c->handle, g->place->fd, g->name);
 	if (r == 0)
-		g->current->mounted = true;
-	else if (point.kind == NODE_SOCKET)
-		(void)publish_withdraw(g, g->place->fd, &point);
+		c->mounted = true;
+	else if (c->mount_point.kind == NODE_SOCKET)
+		(void)publish_withdraw(g, g->place->fd, &c->mount_point);
 	return r;
 }
 
@@ -195,9 +198,7 @@ void publish_unmount(struct guarded *g, struct listener *l)
 	if (p->stat(p->ctx, g->place->fd, g->name, &there) < 0 || !node_same(&there, &l->node) ||
 	    p->unmount(p->ctx, g->place->fd, g->name) < 0)
 		return;
-	/* What shows now is the empty socket file that we made to mount on. */
-	if (p->stat(p->ctx, g->place->fd, g->name, &there) == 0 && there.kind == NODE_SOCKET &&
-	    there.uid == p->uid(p->ctx) &&
-	    p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type) == PROBE_STALE)
-		(void)publish_withdraw(g, g->place->fd, &there);
+	/* What shows now is what we made to mount on, unless somebody was quicker. */
+	if (l->mount_point.kind == NODE_SOCKET)
+		(void)publish_withdraw(g, g->place->fd, &l->mount_point);
 }

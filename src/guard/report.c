@@ -108,6 +108,9 @@ void report_plan(struct guarded *g, const struct plan *plan, const struct look *
 			report_noticed(g, look);
 		return;
 	}
+	/* Who stands there, dead or alive, is the cause: it is asked for first. */
+	if (!g->lost_ns && plan->action == ACTION_PROBE)
+		return;
 	if (!g->lost_ns)
 		report_lost(g, plan->cause, now_ns);
 	if (g->closed)

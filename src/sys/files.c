@@ -192,7 +192,7 @@ static int files_lock_open(void *ctx, int dir, const char *name)
 {
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		_cleanup_(fd_closep) int fd = openat(
-			dir, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+			dir, name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 		struct node held, named;
 
 		if (fd < 0)
@@ -224,13 +224,19 @@ static int files_lock_read(void *ctx, int fd, struct lock_note *ret)
 
 static int files_lock_write(void *ctx, int fd, const struct lock_note *note)
 {
+	_cleanup_(fd_closep) int writer = -EBADF;
 	char text[LOCK_NOTE_MAX];
 	/* One fixed width, so that a shorter note leaves nothing of a longer one. */
 	int n = snprintf(text, sizeof(text), "%20" PRIu64 " %20" PRIu64 "\n", note->low,
 			 note->high);
 
 	(void)ctx;
-	return pwrite(fd, text, (size_t)n, 0) == n ? 0 : -EIO;
+	/* Opened for this write only: a file held open for writing would forbid whoever
+	 * runs the machine to remount the file system read-only. */
+	writer = open(fd_path(fd).text, O_WRONLY | O_CLOEXEC);
+	if (writer < 0)
+		return -errno;
+	return pwrite(writer, text, (size_t)n, 0) == n ? 0 : -EIO;
 }
 
 static int files_unlock(void *ctx, int fd)

@@ -1,0 +1,217 @@
+/*
+ * H5: the path, or its directory, is mounted over. The listener comes to the path
+ * as it now is: by a link where one mount allows it, else by a bind mount of its
+ * anchor, else as a new listener. Each case has a mount namespace of its own.
+ */
+#include "fixture.h"
+
+#include <stdio.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static void start(struct fixture *f)
+{
+	own_mounts();
+	start_listening(f, 1000);
+}
+
+static void over_directory(struct fixture *f)
+{
+	start(f);
+	mount_tmpfs(f->dir, "mode=0755");
+	GUARD_UNTIL(f, reachable(f));
+	ASSERT_STORY(f, f->record.last[KEDGE_EVENT_LOST].cause == KEDGE_CAUSE_MOUNTED_OVER);
+	ASSERT_STORY(f, seen(f, KEDGE_EVENT_BIND_MOUNTED) == 1);
+	ASSERT_STORY(f, same_listener(f));
+}
+
+/* ... and nothing of ours stays: neither the mount nor what it was mounted on. */
+static void over_directory_then_closed(struct fixture *f)
+{
+	start(f);
+	mount_tmpfs(f->dir, "mode=0755");
+	GUARD_UNTIL(f, reachable(f));
+	stop_guard(f);
+	assert_int_equal(mounts_at(f->path), 0);
+	assert_false(exists(f->path));
+	assert_int_equal(kedge_names(f), 0);
+	DO(umount2(f->dir, 0));
+	assert_false(exists(f->path));
+}
+
+static void over_directory_and_away(struct fixture *f)
+{
+	start(f);
+	for (int i = 0; i < 5; i++) {
+		mount_tmpfs(f->dir, "mode=0755");
+		GUARD_UNTIL(f, reachable(f));
+		DO(umount2(f->dir, MNT_DETACH));
+		GUARD_UNTIL(f, reachable(f));
+	}
+	assert_true(same_listener(f));
+	stop_guard(f);
+	assert_false(exists(f->path));
+}
+
+/* The mount that is put over has a directory of its own at work: it is not touched. */
+static void over_directory_with_content(struct fixture *f)
+{
+	own_mounts();
+	make_dir(in_root(f, "other"), 0755);
+	mount_tmpfs(in_root(f, "other"), "mode=0711");
+	write_file(in_root(f, "other/precious"), "theirs");
+	start_listening(f, 1000);
+	bind_mount(in_root(f, "other"), f->dir);
+	GUARD_UNTIL(f, reachable(f));
+	assert_file(in_dir(f, "precious"), "theirs");
+	assert_int_equal(mode_of(f->dir), 0711);
+	stop_guard(f);
+	assert_file(in_dir(f, "precious"), "theirs");
+	assert_int_equal(count_names(f->dir, ""), 3); /* with "." and ".." */
+}
+
+static void never_mounting(struct fixture *f)
+{
+	f->options.mounting = KEDGE_MOUNTING_NEVER;
+	start(f);
+	mount_tmpfs(f->dir, "mode=0755");
+	GUARD_UNTIL(f, reachable(f));
+	ASSERT_STORY(f, seen(f, KEDGE_EVENT_REBOUND) == 1 && !seen(f, KEDGE_EVENT_BIND_MOUNTED));
+	assert_int_equal(mounts_at(f->path), 0);
+	DO(umount2(f->dir, MNT_DETACH));
+	GUARD_UNTIL(f, reachable(f));
+	stop_guard(f);
+	assert_false(exists(f->path));
+}
+
+static void without_the_right_to_mount(struct fixture *f)
+{
+	start(f);
+	mount_tmpfs(f->dir, "mode=0755");
+	drop_sys_admin();
+	GUARD_UNTIL(f, reachable(f));
+	ASSERT_STORY(f, seen(f, KEDGE_EVENT_REBOUND) == 1);
+	assert_int_equal(mounts_at(f->path), 0);
+	stop_guard(f);
+	assert_false(exists(f->path));
+}
+
+static void file_over_path(struct fixture *f)
+{
+	own_mounts();
+	write_file(in_root(f, "precious"), "theirs");
+	start_listening(f, 1000);
+	bind_mount(in_root(f, "precious"), f->path);
+	GUARD_UNTIL(f, seen(f, KEDGE_EVENT_LOST) && same_listener(f));
+	assert_file(in_root(f, "precious"), "theirs");
+	stop_guard(f);
+	assert_file(in_root(f, "precious"), "theirs");
+}
+
+/* A mount point can neither be renamed nor linked over: wait until it is gone. */
+static void file_over_path_never_mounting(struct fixture *f)
+{
+	own_mounts();
+	f->options.mounting = KEDGE_MOUNTING_NEVER;
+	write_file(in_root(f, "precious"), "theirs");
+	start_listening(f, 100);
+	bind_mount(in_root(f, "precious"), f->path);
+	GUARD_UNTIL(f, seen(f, KEDGE_EVENT_BLOCKED));
+	for (int i = 0; i < 10; i++)
+		assert_true(kedge_guard_repair(f->guard, f->path) < 0);
+	assert_file(f->path, "theirs");
+	DO(umount2(f->path, 0));
+	GUARD_UNTIL(f, same_listener(f));
+	assert_file(in_root(f, "precious"), "theirs");
+}
+
+/* Somebody bind-mounts his own live socket there: displaced, as by any live one. */
+static void live_socket_over_path(struct fixture *f)
+{
+	int other;
+
+	own_mounts();
+	other = stranger_new(f, in_root(f, "other.sock"));
+	start_listening(f, 100);
+	bind_mount(in_root(f, "other.sock"), f->path);
+	GUARD_UNTIL(f, seen(f, KEDGE_EVENT_DISPLACED));
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(kedge_guard_repair(f->guard, f->path), -EADDRINUSE);
+	assert_int_equal(who_answers(f, f->path), other);
+	assert_int_equal(mounts_at(f->path), 1);
+	DO(umount2(f->path, 0));
+	GUARD_UNTIL(f, same_listener(f));
+	assert_int_equal(who_answers(f, in_root(f, "other.sock")), other);
+}
+
+/* A bind mount of the directory on itself shows the same socket: nothing is lost.
+ * But it is another mount, and links do not cross from the first. */
+static void itself_over_directory(struct fixture *f)
+{
+	start(f);
+	bind_mount(f->dir, f->dir);
+	guard_for(f, 100);
+	assert_true(same_listener(f));
+	for (int i = 0; i < 5; i++) {
+		DO(unlink(f->path));
+		GUARD_UNTIL(f, same_listener(f));
+	}
+	DO(umount2(f->dir, MNT_DETACH));
+	GUARD_UNTIL(f, same_listener(f));
+	stop_guard(f);
+	assert_false(exists(f->path));
+}
+
+/* The file system that the directory is on is unmounted and mounted anew, empty. */
+static void file_system_mounted_anew(struct fixture *f)
+{
+	const char *mnt = in_root(f, "mnt"), *path = in_root(f, "mnt/run/s.sock");
+
+	own_mounts();
+	make_dir(mnt, 0755);
+	mount_tmpfs(mnt, "mode=0755");
+	make_dir(in_root(f, "mnt/run"), 0710);
+	start_guard(f, 1000);
+	also_listen(f, path);
+	for (int i = 0; i < 3; i++) {
+		DO(umount2(mnt, MNT_DETACH));
+		mount_tmpfs(mnt, "mode=0755");
+		GUARD_UNTIL(f, reachable_at(f, path));
+		assert_int_equal(mode_of(in_root(f, "mnt/run")), 0710);
+	}
+}
+
+/* A guard that is waiting must not hold a file system that somebody wants to unmount
+ * for longer than it is needed: after the end nothing holds it. */
+static void lets_go_of_a_file_system(struct fixture *f)
+{
+	const char *mnt = in_root(f, "mnt");
+
+	own_mounts();
+	make_dir(mnt, 0755);
+	mount_tmpfs(mnt, "mode=0755");
+	start_guard(f, 1000);
+	also_listen(f, in_root(f, "mnt/s.sock"));
+	f->guard = kedge_guard_free(f->guard);
+	DO(umount2(mnt, 0));
+}
+
+static const struct test_case cases[] = {
+	{ "h05 over the directory", over_directory, ANYWHERE },
+	{ "h05 over the directory, then closed", over_directory_then_closed, ANYWHERE },
+	{ "h05 over the directory and away", over_directory_and_away, ANYWHERE },
+	{ "h05 a directory with content", over_directory_with_content, ANYWHERE },
+	{ "h05 never mounting", never_mounting, ANYWHERE },
+	{ "h05 without the right to mount", without_the_right_to_mount, ANYWHERE },
+	{ "h05 a file over the path", file_over_path, ANYWHERE },
+	{ "h05 a file over the path, never mounting", file_over_path_never_mounting, ANYWHERE },
+	{ "h05 a live socket over the path", live_socket_over_path, ANYWHERE },
+	{ "h05 the directory over itself", itself_over_directory, ANYWHERE },
+	{ "h05 its file system mounted anew", file_system_mounted_anew, ON_TMPFS },
+	{ "h05 lets go of a file system", lets_go_of_a_file_system, ON_TMPFS },
+};
+
+int main(void)
+{
+	return RUN_CASES(cases);
+}
