@@ -70,6 +70,17 @@ static int act_bind_mount(struct guarded *g, const struct look *look)
 	return publish_mount(g, look->path == LOOK_PATH_FREE ? MOUNT_ON_NEW : MOUNT_OVER);
 }
 
+/* The anchor directory may have been swept together with the path. Return: whether
+ * there is another one now. */
+static bool renew_anchors(struct guarded *g)
+{
+	const struct anchor_dir *before = g->place->anchors;
+
+	return before &&
+	       place_open_anchors(g->place, g->engine->ports, g->engine->options.anchor_dir) == 0 &&
+	       g->place->anchors != before;
+}
+
 static int act_rebind(struct guarded *g, const struct look *look)
 {
 	struct listener *l;
@@ -83,12 +94,8 @@ static int act_rebind(struct guarded *g, const struct look *look)
 	g->generation++;
 	guarded_note(g);
 	r = listener_make(&l, g, g->generation);
-	/* The anchor directory may have been swept together with the path. */
-	if (r == -ENOENT && !g->closed && g->place->anchors)
-		return place_open_anchors(g->place, g->engine->ports,
-					  g->engine->options.anchor_dir) < 0
-			       ? r
-			       : -EAGAIN;
+	if (r == -ENOENT && !g->closed && renew_anchors(g))
+		return -EAGAIN;
 	if (r < 0)
 		return g->closed ? -EAGAIN : r;
 	guarded_replace(g, l);
@@ -190,7 +197,7 @@ static int act_anchor(struct guarded *g, const struct look *look)
 	}
 	if (r < 0 || to == from)
 		return r;
-	if (from && look->anchored) {
+	if (from && look->anchored && !anchor_dir_same(from, to)) {
 		at = guarded_spare(g, from, c->generation, "");
 		(void)anchor_remove(from, at.name.text, &c->node);
 	}

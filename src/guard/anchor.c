@@ -145,6 +145,18 @@ int anchor_dir_open(struct anchor_dir **ret, const struct guard_ports *ports, in
 	return 0;
 }
 
+bool anchor_dir_same(const struct anchor_dir *a, const struct anchor_dir *b)
+{
+	const struct guard_ports *p;
+	struct node first, second;
+
+	if (!a || !b || a == b)
+		return a == b;
+	p = a->ports;
+	return p->stat_fd(p->ctx, a->fd, &first) == 0 && p->stat_fd(p->ctx, b->fd, &second) == 0 &&
+	       node_same(&first, &second);
+}
+
 size_t anchor_socket_name_max(const struct anchor_dir *a)
 {
 	return ANCHOR_NAME_MAX - ANCHOR_SUFFIX_MAX - (a && a->shared ? ANCHOR_PREFIX_BYTES : 0);

@@ -61,6 +61,9 @@ struct anchor_dir *anchor_dir_abandon(struct anchor_dir *a);
 struct anchor_name anchor_name(const struct anchor_dir *a, const char *place, const char *socket,
 			       const char *suffix);
 
+/* Whether both are handles of one directory on disk. */
+bool anchor_dir_same(const struct anchor_dir *a, const struct anchor_dir *b);
+
 /* The longest socket name that leaves room for every suffix, in bytes. */
 size_t anchor_socket_name_max(const struct anchor_dir *a);
 

@@ -181,6 +181,24 @@ void engine_forget(struct engine *e, struct guarded *g)
 		guarded_free(g);
 }
 
+/* Without a watch the safety look is all that tells: say so once, and try on. */
+static void watch_again(struct guarded *g)
+{
+	struct engine *e = g->engine;
+	int r = listener_watch(g->current, g);
+
+	if (r == 0) {
+		e->short_of_watches = false;
+		return;
+	}
+	if (e->short_of_watches)
+		return;
+	e->short_of_watches = true;
+	if (e->safety_ns == TIME_NEVER)
+		plan_safety(e);
+	report(e, g, KEDGE_EVENT_DEGRADED, r, "no watch: the safety look alone");
+}
+
 int engine_add(struct engine *e, const char *path, const struct listen_config *config,
 	       int adopted_fd, struct guarded **ret, struct kedge_error *error)
 {
@@ -216,6 +234,8 @@ int engine_add(struct engine *e, const char *path, const struct listen_config *c
 	engine_hint(e, g);
 	*ret = g;
 	report(e, g, KEDGE_EVENT_LISTENING, 0, "");
+	if (!g->closed && g->current->watcher.number == WATCH_NONE && !e->blind)
+		watch_again(g);
 	return 0;
 }
 
@@ -314,24 +334,6 @@ static void rest_until(struct guarded *g, uint64_t deadline_ns)
 	else if (heap_set(&g->engine->timers, &g->timer, deadline_ns) < 0)
 		/* No memory for a deadline: stay in the queue for the next turn. */
 		engine_hint(g->engine, g);
-}
-
-/* Without a watch the safety look is all that tells: say so once, and try on. */
-static void watch_again(struct guarded *g)
-{
-	struct engine *e = g->engine;
-	int r = listener_watch(g->current, g);
-
-	if (r == 0) {
-		e->short_of_watches = false;
-		return;
-	}
-	if (e->short_of_watches)
-		return;
-	e->short_of_watches = true;
-	if (e->safety_ns == TIME_NEVER)
-		plan_safety(e);
-	report(e, g, KEDGE_EVENT_DEGRADED, r, "no watch: the safety look alone");
 }
 
 /* All is well: forget the streak, and be ready for the next loss. */

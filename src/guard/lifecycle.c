@@ -50,6 +50,12 @@ int guarded_lock(struct guarded *g)
 
 	if (!home || g->lock_home == home)
 		return 0;
+	/* Back where we were: the lock that is held would be in our own way. */
+	if (g->lock >= 0 && anchor_dir_same(g->lock_home, home)) {
+		anchor_dir_unref(g->lock_home);
+		g->lock_home = anchor_dir_ref(home);
+		return 0;
+	}
 	fd = anchor_lock(home, g->place->path, g->name, &note);
 	if (fd < 0)
 		return fd;
@@ -216,6 +222,17 @@ static int adopt_first(struct guarded *g, int fd, struct kedge_error *error)
 	return 0;
 }
 
+/* A path may be lost before the first turn: what is adopted is anchored at once. A
+ * failure is met again, and told, in that turn. */
+static void anchor_first(struct guarded *g)
+{
+	struct look look;
+
+	guarded_look(g, &look);
+	if (look.anchor_wanted)
+		(void)guarded_act(g, ACTION_ANCHOR, &look);
+}
+
 /* From now on the path is to be as it is at this moment. */
 static void record_start(struct guarded *g, int adopted)
 {
@@ -264,6 +281,8 @@ int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 	if (r < 0)
 		return r;
 	record_start(g, adopted_fd >= 0);
+	if (adopted_fd >= 0)
+		anchor_first(g);
 	return 0;
 }
 
@@ -279,6 +298,23 @@ static bool removes(const struct guarded *g, const struct listener *l)
 	}
 }
 
+/* The directory that the path names may have changed since the last look. */
+static int withdraw_here(struct guarded *g, const struct listener *l)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r, fd;
+
+	place_look(g->place, p, ++g->engine->turn);
+	if (g->place->seen_error < 0 || node_same(&g->place->seen, &g->place->node))
+		return -ESTALE;
+	fd = p->dir_open(p->ctx, g->place->path);
+	if (fd < 0)
+		return fd;
+	r = publish_withdraw(g, fd, &l->node);
+	p->close(p->ctx, fd);
+	return r;
+}
+
 /* Remove our names from where the path leads, and from where it once led. */
 static int withdraw(struct guarded *g, struct listener *l)
 {
@@ -290,7 +326,7 @@ static int withdraw(struct guarded *g, struct listener *l)
 	r = publish_withdraw(g, g->place->fd, &l->node);
 	for (unsigned i = 0; i < g->place->former_count; i++)
 		(void)publish_withdraw(g, g->place->former[i], &l->node);
-	return r;
+	return withdraw_here(g, l) == 0 ? 0 : r;
 }
 
 static void close_listeners(struct guarded *g)

@@ -141,6 +141,11 @@ int place_open_anchors(struct place *place, const struct guard_ports *ports, con
 	place->anchors_error = r < 0 ? r : 0;
 	if (r < 0)
 		return r;
+	/* Members compare the handles that they hold with this one: keep it while it serves. */
+	if (anchor_dir_same(place->anchors, anchors)) {
+		anchor_dir_unref(anchors);
+		return 0;
+	}
 	anchor_dir_unref(place->anchors);
 	place->anchors = anchors;
 	return 0;

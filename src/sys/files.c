@@ -193,7 +193,7 @@ static int files_lock_open(void *ctx, int dir, const char *name)
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		_cleanup_(fd_closep) int fd = openat(
 			dir, name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-		struct node held, named;
+		struct node held = { 0 }, named = { 0 };
 
 		if (fd < 0)
 			return -errno;

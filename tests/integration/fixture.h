@@ -32,7 +32,7 @@
 #define LISTENERS_MAX 96
 
 /* Descriptors and processes of the test's own that are ended with it. */
-#define KEPT_MAX 128
+#define KEPT_MAX 4096
 
 /* The kernel's bound, with its NUL, and room for what tests append. */
 #define TEST_PATH_MAX 4400

@@ -100,7 +100,7 @@ static json_t *load(const char *path, char why[WHY_MAX])
 	_cleanup_(freep) char *text = NULL;
 	json_error_t error;
 	json_t *document, *values;
-	size_t size;
+	size_t size = 0;
 	int r = read_file(path, &text, &size);
 
 	if (r == -ENOENT)
