@@ -48,7 +48,7 @@ static int act_enter_dir(struct guarded *g, const struct look *look)
 		engine_hint(e, member);
 	}
 	r = place_open_anchors(g->place, e->ports, e->options.anchor_dir);
-	if (r < 0)
+	if (r < 0 && !place_wants_anchors(g->place))
 		report(e, g, KEDGE_EVENT_DEGRADED, r, "no anchor directory: re-bind only");
 	return 0;
 }
@@ -170,8 +170,13 @@ static int act_restore_mode(struct guarded *g, const struct look *look)
 
 static int act_lock(struct guarded *g, const struct look *look)
 {
+	const struct engine *e = g->engine;
+	int r = 0;
+
 	(void)look;
-	return guarded_lock(g);
+	if (!g->place->anchors)
+		r = place_open_anchors(g->place, e->ports, e->options.anchor_dir);
+	return r < 0 ? r : guarded_lock(g);
 }
 
 /* Make the anchor in the present anchor directory; give up one elsewhere. */

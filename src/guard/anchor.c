@@ -40,6 +40,9 @@ static int open_private(const struct guard_ports *p, int parent, const char *nam
 			return fd < 0 ? made : (p->close(p->ctx, fd), made);
 		if (fd == -ENOENT)
 			continue;
+		/* Nothing is left behind where it was made in vain. */
+		if (fd < 0 && made == 0)
+			(void)p->dir_remove(p->ctx, parent, name);
 		if (fd < 0)
 			return fd == -ENOTDIR || fd == -ELOOP || fd == -EACCES ? -EPERM : fd;
 		/* A narrow umask took bits away that we need. */
@@ -58,18 +61,19 @@ static int open_beside(struct anchor_dir *a, int dir)
 {
 	const struct guard_ports *p = a->ports;
 
+	/* A handle of its own, and first: the place may be replaced while anchors remain,
+	 * and without it a directory that was made could not be removed again. */
+	a->parent = p->dir_open_private(p->ctx, dir, ".");
+	if (a->parent < 0)
+		return a->parent;
 	for (int attempt = 0; attempt < 2; attempt++) {
 		(void)snprintf(a->name, sizeof(a->name), ".kedge-%" PRIu32 "%s", p->uid(p->ctx),
 			       attempt ? "-1" : "");
-		a->fd = open_private(p, dir, a->name, &a->made);
+		a->fd = open_private(p, a->parent, a->name, &a->made);
 		if (a->fd != -EPERM)
 			break;
 	}
-	if (a->fd < 0)
-		return a->fd;
-	/* A handle of its own: the place may be replaced while anchors remain. */
-	a->parent = p->dir_open_private(p->ctx, dir, ".");
-	return a->parent < 0 ? a->parent : 0;
+	return a->fd < 0 ? a->fd : 0;
 }
 
 static int open_elsewhere(struct anchor_dir *a, const char *path)

@@ -83,7 +83,7 @@ void guarded_look(struct guarded *g, struct look *l)
 	if (l->dir == LOOK_DIR_SAME)
 		look_path(g, l);
 	l->anchored = is_anchored(g);
-	l->anchor_wanted = g->place->anchors != NULL;
+	l->anchor_wanted = place_wants_anchors(g->place);
 	l->anchor_home = c->home && c->home == g->place->anchors;
 	l->locked_home = g->lock_home && g->lock_home == g->place->anchors;
 }

@@ -151,6 +151,23 @@ int place_open_anchors(struct place *place, const struct guard_ports *ports, con
 	return 0;
 }
 
+bool place_wants_anchors(const struct place *place)
+{
+	switch (place->anchors_error) {
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EROFS:
+	case -ENOENT:
+	case -EAGAIN:
+		return true;
+	default:
+		return place->anchors != NULL;
+	}
+}
+
 void place_look(struct place *place, const struct guard_ports *ports, uint64_t turn)
 {
 	int r;

@@ -57,6 +57,10 @@ struct place {
 int place_open(struct place **ret, const struct guard_ports *ports, struct watches *watches,
 	       const char *path);
 
+/* Whether an anchor directory is there, or may be had at another try: a shortage passes,
+ * a directory that is not ours does not. */
+bool place_wants_anchors(const struct place *place);
+
 /* Let go of everything. The members must be gone. Return: NULL. */
 struct place *place_free(struct place *place, const struct guard_ports *ports,
 			 struct watches *watches);

@@ -143,8 +143,13 @@ static int sockets_listener_node(void *ctx, int fd, const char *path, struct nod
 		return r;
 	if (fstat(fd, &socket) < 0)
 		return -errno;
-	if (lstat(path, &there) < 0)
-		return errno == ENOENT ? -ESTALE : -errno;
+	if (lstat(path, &there) < 0) {
+		if (errno != ENOENT)
+			return -errno;
+		/* Lost, if it was ever there. */
+		r = compare_name(fd, path);
+		return r < 0 ? r : -ESTALE;
+	}
 	r = diag_by_socket((uint32_t)socket.st_ino, &found);
 	if (r == 0 && (!found.has_path || found.path_inode != (uint32_t)there.st_ino))
 		return -EINVAL;
