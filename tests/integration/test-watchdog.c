@@ -1,4 +1,286 @@
+/*
+ * The watchdog: a guard on its own thread, started and stopped at any moment, from any
+ * thread and from inside its callbacks; and servers that make their own listeners.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kedge/watchdog.h"
+#include "peer.h"
+#include "world.h"
+
+/* How often start, stop and loss are let loose on each other. */
+#define CHAOS_ROUNDS 300
+
+static struct {
+	struct kedge_watchdog *dog;
+	_Atomic int current; /* the server's listener; -1: it has shut down */
+	_Atomic unsigned creates, rebinds, lines;
+	int stop_in_rebind;
+	int stop_in_create;
+	_Atomic int done;
+} server;
+
+static int get_server(void *userdata)
+{
+	(void)userdata;
+	return server.current;
+}
+
+static int create_server(const char *bind_path, void *userdata)
+{
+	int fd = bind_at(bind_path, SOCK_STREAM);
+
+	(void)userdata;
+	server.creates++;
+	if (fd >= 0)
+		(void)!listen(fd, 16);
+	if (server.stop_in_create)
+		(void)kedge_watchdog_stop(server.dog);
+	return fd;
+}
+
+static void on_rebind(int new_fd, int old_fd, void *userdata)
+{
+	(void)old_fd;
+	(void)userdata;
+	server.current = new_fd;
+	server.rebinds++;
+	if (server.stop_in_rebind)
+		(void)kedge_watchdog_stop(server.dog);
+}
+
+static void count_line(enum kedge_log_level level, const char *line, void *userdata)
+{
+	(void)level;
+	(void)userdata;
+	server.lines += line[0] != '\0' && !strchr(line, '\n');
+}
+
+static struct kedge_watchdog_options plain(const struct fixture *f, int64_t interval_ms)
+{
+	return (struct kedge_watchdog_options){
+		.size = sizeof(struct kedge_watchdog_options),
+		.path = f->path,
+		.guard = { .size = sizeof(struct kedge_guard_options), .interval_ms = interval_ms },
+		.log = count_line,
+	};
+}
+
+static void make(const struct kedge_watchdog_options *options)
+{
+	memset(&server, 0, sizeof(server));
+	server.current = -1;
+	assert_int_equal(kedge_watchdog_new(&server.dog, options, NULL), 0);
+}
+
+/* The thread repairs by itself: only wait. */
+#define WAIT_UNTIL(condition)                                                                      \
+	for (uint64_t until_ = now_ms() + CAP_MS; !(condition); usleep(1000))                      \
+	assert_true(now_ms() < until_)
+
+static int connects(const char *path)
+{
+	int fd = client_new(path);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void guards_alone(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, KEDGE_INTERVAL_NONE);
+	struct identity id;
+
+	make(&options);
+	assert_int_equal(kedge_watchdog_rebind_if_missing(server.dog), -ESHUTDOWN);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
+		assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
+		id = identity_of(f->path);
+		DO(unlink(f->path));
+		WAIT_UNTIL(exists(f->path));
+		assert_true(is_identity(f->path, id));
+		sweep(f->dir);
+		WAIT_UNTIL(connects(f->path));
+		assert_int_equal(kedge_watchdog_stop(server.dog), 0);
+		assert_int_equal(kedge_watchdog_stop(server.dog), 0);
+		assert_false(exists(f->path));
+	}
+	assert_true(server.lines > 0);
+	server.dog = kedge_watchdog_free(server.dog);
+}
+
+static void repairs_when_asked(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, KEDGE_INTERVAL_NONE);
+
+	make(&options);
+	assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
+	for (int i = 0; i < 50; i++) {
+		DO(unlink(f->path));
+		assert_true(kedge_watchdog_rebind_if_missing(server.dog) >= 0);
+		assert_true(connects(f->path));
+	}
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_false(exists(f->path));
+}
+
+static void start_own_server(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, 20);
+
+	options.get_server = get_server;
+	options.create_server = create_server;
+	options.on_rebind = on_rebind;
+	make(&options);
+	server.current = stranger_new(f, f->path);
+	assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
+	f->fds_before = -1; /* what the server makes is the server's to close */
+}
+
+static void own_server(struct fixture *f)
+{
+	struct identity id;
+
+	start_own_server(f);
+	id = identity_of(f->path);
+	DO(unlink(f->path));
+	WAIT_UNTIL(exists(f->path));
+	assert_true(is_identity(f->path, id));
+	assert_int_equal(server.creates, 0);
+	sweep(f->dir);
+	WAIT_UNTIL(server.rebinds >= 1);
+	assert_true(server.creates >= server.rebinds);
+	WAIT_UNTIL(connects(f->path));
+	server.dog = kedge_watchdog_free(server.dog);
+}
+
+/* A server that has shut down gets no new listener. */
+static void own_server_gone(struct fixture *f)
+{
+	start_own_server(f);
+	server.current = -1;
+	sweep(f->dir);
+	usleep(200 * 1000);
+	assert_int_equal(server.creates, 0);
+	assert_false(exists(f->path));
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_int_equal(kedge_names(f), 0);
+}
+
+static void stopped_in_rebind(struct fixture *f)
+{
+	start_own_server(f);
+	server.stop_in_rebind = 1;
+	sweep(f->dir);
+	WAIT_UNTIL(server.rebinds >= 1);
+	WAIT_UNTIL(kedge_watchdog_rebind_if_missing(server.dog) == -ESHUTDOWN);
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_int_equal(kedge_names(f), 0);
+}
+
+/* Stopped while the listener is made: it is published nowhere. */
+static void stopped_in_create(struct fixture *f)
+{
+	start_own_server(f);
+	server.stop_in_create = 1;
+	sweep(f->dir);
+	WAIT_UNTIL(server.creates >= 1);
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_int_equal(server.rebinds, 0);
+	assert_false(exists(f->path));
+	assert_int_equal(kedge_names(f), 0);
+}
+
+static void *start_and_stop(void *userdata)
+{
+	(void)userdata;
+	while (!server.done) {
+		(void)kedge_watchdog_start(server.dog, NULL);
+		(void)kedge_watchdog_rebind_if_missing(server.dog);
+		(void)kedge_watchdog_stop(server.dog);
+	}
+	return NULL;
+}
+
+/* Two threads start and stop it, a third removes the path and then the directory. */
+static void chaos(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, 10);
+	pthread_t threads[2];
+
+	make(&options);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, start_and_stop, NULL), 0);
+	for (int i = 0; i < CHAOS_ROUNDS; i++) {
+		(void)unlink(f->path);
+		if (i % 16 == 0)
+			sweep(f->dir);
+		usleep(500);
+	}
+	server.done = 1;
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	(void)mkdir(f->dir, 0755);
+	assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
+	assert_true(connects(f->path));
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_false(exists(f->path));
+	assert_int_equal(kedge_names(f), 0);
+}
+
+/* A process that returns from main() ends, whatever the thread is at. */
+static int return_from_main(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, 5000);
+
+	make(&options);
+	return kedge_watchdog_start(server.dog, NULL) == 0 ? 7 : 1;
+}
+
+static void keeps_no_process_alive(struct fixture *f)
+{
+	assert_int_equal(in_child(f, return_from_main), 7);
+	sweep(f->dir);
+	make_dir(f->dir, 0755);
+}
+
+static void bad_options(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, 0);
+
+	server.dog = NULL;
+	options.path = NULL;
+	assert_int_equal(kedge_watchdog_new(&server.dog, &options, NULL), -EINVAL);
+	options = plain(f, 0);
+	options.size = 1;
+	assert_int_equal(kedge_watchdog_new(&server.dog, &options, NULL), -EINVAL);
+	assert_null(server.dog);
+	assert_null(kedge_watchdog_free(NULL));
+}
+
+static const struct test_case cases[] = {
+	{ "watchdog guards alone", guards_alone, ANYWHERE },
+	{ "watchdog repairs when asked", repairs_when_asked, ANYWHERE },
+	{ "watchdog of a server's own listener", own_server, ANYWHERE },
+	{ "watchdog of a server that is gone", own_server_gone, ANYWHERE },
+	{ "watchdog stopped in on_rebind", stopped_in_rebind, ANYWHERE },
+	{ "watchdog stopped in create_server", stopped_in_create, ANYWHERE },
+	{ "watchdog started and stopped by all", chaos, ANYWHERE },
+	{ "watchdog keeps no process alive", keeps_no_process_alive, ON_TMPFS },
+	{ "watchdog with bad options", bad_options, ON_TMPFS },
+};
+
 int main(void)
 {
-	return 77;
+	return RUN_CASES(cases);
 }
