@@ -23,8 +23,7 @@ static struct {
 	struct kedge_watchdog *dog;
 	_Atomic int current; /* the server's listener; -1: it has shut down */
 	_Atomic unsigned creates, rebinds, lines;
-	int stop_in_rebind;
-	int stop_in_create;
+	_Atomic int stop_in_rebind, stop_in_create;
 	_Atomic int done;
 } server;
 
@@ -85,6 +84,14 @@ static void make(const struct kedge_watchdog_options *options)
 #define WAIT_UNTIL(condition)                                                                      \
 	for (uint64_t until_ = now_ms() + CAP_MS; !(condition); usleep(1000))                      \
 	assert_true(now_ms() < until_)
+
+/* The thread may put the path back while the sweep is at it, and then nothing is lost:
+ * sweep again until it shows. */
+#define SWEEP_UNTIL(f, condition)                                                                  \
+	for (uint64_t until_ = now_ms() + CAP_MS; !(condition); usleep(20 * 1000)) {               \
+		sweep((f)->dir);                                                                   \
+		assert_true(now_ms() < until_);                                                    \
+	}
 
 static int connects(const char *path)
 {
@@ -157,8 +164,7 @@ static void own_server(struct fixture *f)
 	WAIT_UNTIL(exists(f->path));
 	assert_true(is_identity(f->path, id));
 	assert_int_equal(server.creates, 0);
-	sweep(f->dir);
-	WAIT_UNTIL(server.rebinds >= 1);
+	SWEEP_UNTIL(f, server.rebinds >= 1);
 	assert_true(server.creates >= server.rebinds);
 	WAIT_UNTIL(connects(f->path));
 	server.dog = kedge_watchdog_free(server.dog);
@@ -169,7 +175,7 @@ static void own_server_gone(struct fixture *f)
 {
 	start_own_server(f);
 	server.current = -1;
-	sweep(f->dir);
+	SWEEP_UNTIL(f, !exists(f->path));
 	usleep(200 * 1000);
 	assert_int_equal(server.creates, 0);
 	assert_false(exists(f->path));
@@ -181,8 +187,7 @@ static void stopped_in_rebind(struct fixture *f)
 {
 	start_own_server(f);
 	server.stop_in_rebind = 1;
-	sweep(f->dir);
-	WAIT_UNTIL(server.rebinds >= 1);
+	SWEEP_UNTIL(f, server.rebinds >= 1);
 	WAIT_UNTIL(kedge_watchdog_rebind_if_missing(server.dog) == -ESHUTDOWN);
 	server.dog = kedge_watchdog_free(server.dog);
 	assert_int_equal(kedge_names(f), 0);
@@ -193,8 +198,7 @@ static void stopped_in_create(struct fixture *f)
 {
 	start_own_server(f);
 	server.stop_in_create = 1;
-	sweep(f->dir);
-	WAIT_UNTIL(server.creates >= 1);
+	SWEEP_UNTIL(f, server.creates >= 1);
 	server.dog = kedge_watchdog_free(server.dog);
 	assert_int_equal(server.rebinds, 0);
 	assert_false(exists(f->path));
