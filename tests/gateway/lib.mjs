@@ -1,0 +1,97 @@
+// What the gateway's tests share: a server in a workspace of its own, a client that speaks
+// lines over node:net and knows nothing of kedge's code, and TAP.
+import net from 'node:net';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { spawn, spawnSync } from 'node:child_process';
+
+const KEDGE = process.argv[2];
+const CAP_MS = 20000;
+const cases = [];
+
+export const test = (name, run) => cases.push({ name, run });
+export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+export async function until(condition, what) {
+	for (const end = Date.now() + CAP_MS; Date.now() < end; await sleep(5)) {
+		const value = await condition();
+		if (value) return value;
+	}
+	throw new Error(`never: ${what}`);
+}
+
+export function same(got, wanted) {
+	const [a, b] = [got, wanted].map((v) => (typeof v === 'string' ? v : JSON.stringify(v)));
+	if (a !== b) throw new Error(`got ${a}, wanted ${b}`);
+}
+
+export const kedge = (args, options = {}) =>
+	spawnSync(KEDGE, args, { encoding: 'utf8', timeout: CAP_MS, ...options });
+
+export const workspace = () => fs.mkdtempSync(path.join(os.tmpdir(), 'kedge gw-'));
+
+export async function serve(dir, ...args) {
+	const socket = path.join(dir, 'gateway.sock');
+	const child = spawn(KEDGE, ['serve', 'gateway', '--workspace', dir, ...args]);
+	const server = { dir, socket, child, log: '', status: null };
+	child.stdout.on('data', (d) => (server.log += d));
+	child.stderr.on('data', (d) => (server.log += d));
+	child.on('close', (code, signal) => (server.status = signal ?? code));
+	server.end = async (signal = 'SIGTERM') => {
+		child.kill(signal);
+		await until(() => server.status !== null, 'the server ends');
+		return server.status;
+	};
+	await until(() => server.status !== null || server.log.includes('listening at'), 'a start');
+	return server;
+}
+
+// A connection that keeps what it gets, line by line.
+export function connect(socket) {
+	return new Promise((done, fail) => {
+		const c = net.createConnection({ path: socket, allowHalfOpen: true });
+		c.text = '';
+		c.over = false;
+		c.setEncoding('utf8');
+		c.on('data', (d) => (c.text += d));
+		c.on('end', () => (c.over = true));
+		c.on('close', () => (c.over = true));
+		c.on('error', fail);
+		c.on('connect', () => done(c));
+		c.lines = (n) =>
+			until(() => c.text.split('\n').length > n || c.over, `${n} lines`).then(() =>
+				c.text.split('\n').slice(0, -1));
+	});
+}
+
+export async function ask(socket, text, n = 1) {
+	const c = await connect(socket);
+	c.write(text);
+	const lines = await c.lines(n);
+	c.destroy();
+	return lines;
+}
+
+export const call = async (socket, method, params) =>
+	JSON.parse((await ask(socket, JSON.stringify({ id: '1', method, params }) + '\n'))[0]);
+
+export async function main() {
+	let failed = 0;
+	console.log(`1..${cases.length}`);
+	for (const [i, { name, run }] of cases.entries()) {
+		const dir = workspace();
+		let server = null;
+		try {
+			await run(dir, async (...args) => (server = await serve(dir, ...args)));
+			console.log(`ok ${i + 1} - ${name}`);
+		} catch (e) {
+			failed++;
+			console.log(`not ok ${i + 1} - ${name}`);
+			console.log(`${e.stack}\n${server ? server.log : ''}`.replace(/^/gm, '# '));
+		}
+		if (server && server.status === null) await server.end('SIGKILL');
+		fs.rmSync(dir, { recursive: true, force: true });
+	}
+	process.exit(failed ? 1 : 0);
+}
