@@ -2,8 +2,8 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { spawn } from 'node:child_process';
-import { ask, call, connect, kedge, main, same, serve as serveIn, sleep, test, until } from './lib.mjs';
+import { spawn, spawnSync } from 'node:child_process';
+import { call, connect, kedge, main, same, serve as serveIn, skip, sleep, test, until } from './lib.mjs';
 
 const names = (dir) => fs.readdirSync(dir, { recursive: true }).map(String).sort();
 const ROOT = process.getuid() === 0;
@@ -120,10 +120,15 @@ test('bad input: one line, status 2, nothing changed', async (dir) => {
 });
 
 test('who may not come in is told so', async (dir, serve) => {
-	const { socket } = await serve('--allow-user', ROOT ? 'nobody' : 'root');
-	const [line] = await ask(socket, '');
-	same(JSON.parse(line), { id: 'unknown', error: `Not allowed: uid ${process.getuid()}`,
-		statusCode: 403, errorCode: 'FORBIDDEN' });
+	if (!ROOT) skip('a client of another user needs root');
+	fs.chmodSync(dir, 0o755);
+	const { socket } = await serve('--mode', '0666', '--allow-user', 'root');
+	const program = `require('net').connect(process.argv[1]).pipe(process.stdout)`;
+	const r = spawnSync('setpriv', ['--reuid', '65534', '--clear-groups', process.execPath, '-e',
+		program, socket], { encoding: 'utf8' });
+	same(r.stdout, '{"id":"unknown","error":"Not allowed: uid 65534","statusCode":403,' +
+		'"errorCode":"FORBIDDEN"}\n');
+	await works(socket);
 });
 
 test('logs as JSON, a line an event', async (dir, serve) => {
