@@ -22,8 +22,22 @@ test: setup
 setup:
 	@scripts/setup
 
-check:
+demo: setup all
+	@bench/run-demo $(BUILD)/kedge $(BUILD)/bench/poll-watchdog
+
+bench: setup all
+	@for dir in /dev/shm /tmp; do $(BUILD)/bench/outage $$dir 10000; done
+	@ulimit -n $$(ulimit -Hn); $(BUILD)/bench/scale 6000
+
+# Format, both compilers with warnings as errors, and what cppcheck sees.
+check: setup
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	@for cc in gcc clang; do \
+		test -d build-check-$$cc || CC=$$cc meson setup --werror build-check-$$cc >/dev/null || exit 1; \
+		ninja -C build-check-$$cc --quiet || exit 1; \
+	done
+	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
+		--suppress=nullPointerArithmeticRedundantCheck -Iinclude -Isrc -D_GNU_SOURCE src
 
 install: all
 	@meson install -C $(BUILD)
@@ -35,6 +49,10 @@ help:
 	@echo 'make              build the command: build/kedge'
 	@echo 'make run          set up, build, serve the gateway in ./workspace'
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
-	@echo 'make check install clean'
+	@echo 'make demo          take a path away in eight ways, and look'
+	@echo 'make bench         outages and scale, measured'
+	@echo 'make check         format, gcc and clang without warnings, cppcheck'
+	@echo 'make install       [PREFIX=...]'
+	@echo 'make clean'
 
-.PHONY: all run test setup check install clean help
+.PHONY: all run test setup demo bench check install clean help

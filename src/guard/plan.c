@@ -322,8 +322,12 @@ static bool note_outcome(struct record *r, enum action action, int result, uint6
 		if (result == -EBUSY && r->mounting && !r->path_busy)
 			return r->path_busy = true;
 		return result >= 0;
-	case ACTION_MAKE_DIRS:
 	case ACTION_ENTER_DIR:
+		/* What failed in the directory before says nothing of this one: no wait. */
+		if (result >= 0)
+			r->retry_ns = 0;
+		/* fall through */
+	case ACTION_MAKE_DIRS:
 	case ACTION_REBIND:
 	case ACTION_PROMOTE:
 		if (result >= 0)

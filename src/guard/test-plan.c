@@ -415,6 +415,22 @@ static void test_again_is_no_failure(void **state)
 	assert_true(r.cross_mount);
 }
 
+/* A re-bind failed while the directory was being removed; the one that was made in its
+ * place is tried at once. */
+static void test_new_directory_costs_no_wait(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+
+	(void)state;
+	set_unlinked(&r, &l);
+	l.ours.nlink = 0;
+	record_acted(&r, ACTION_REBIND, -ENOENT, &l, NOW);
+	assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_WAIT);
+	record_acted(&r, ACTION_ENTER_DIR, 0, &l, NOW);
+	assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_REBIND);
+}
+
 /* A failing anchor is retried on its own, and holds no repair up. */
 static void test_anchor_failure_is_apart(void **state)
 {
@@ -449,6 +465,7 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_again_is_no_failure),
+		cmocka_unit_test(test_new_directory_costs_no_wait),
 		cmocka_unit_test(test_anchor_failure_is_apart),
 		cmocka_unit_test(test_stale_comes_alive),
 	};
