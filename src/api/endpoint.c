@@ -102,9 +102,9 @@ static const char *own_directory(const char *name)
 	size_t n = 0;
 
 	for (; name[n]; n++)
-		variable[n] = name[n] == '-'		       ? '_' :
-			      name[n] >= 'a' && name[n] <= 'z' ? (char)(name[n] - 'a' + 'A') :
-								 name[n];
+		variable[n] = name[n] == '-'                     ? '_'
+			      : name[n] >= 'a' && name[n] <= 'z' ? (char)(name[n] - 'a' + 'A')
+								 : name[n];
 	strcpy(variable + n, "_IPC_SOCKET_DIR");
 	return getenv(variable);
 }
@@ -252,8 +252,7 @@ int kedge_ensure_socket_dir(const char *path, struct kedge_error *error)
 	char *slash = copy ? strrchr(copy, '/') : NULL;
 
 	if (!copy || !*copy || (slash && !slash[1]))
-		return error_set(error, -EINVAL, "'%s' is no path of a socket",
-				 path ? path : "");
+		return error_set(error, -EINVAL, "'%s' is no path of a socket", path ? path : "");
 	if (!slash)
 		return 0;
 	dir = open(*copy == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
