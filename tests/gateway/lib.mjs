@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 
-const KEDGE = process.argv[2];
+const KEDGE = path.resolve(process.argv[2]);
 const CAP_MS = 20000;
 const cases = [];
 
