@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
-import { call, connect, kedge, main, same, serve as serveIn, skip, sleep, test, until } from './lib.mjs';
+import { KEDGE, call, connect, kedge, main, same, serve as serveIn, skip, sleep, test, until } from './lib.mjs';
 
 const names = (dir) => fs.readdirSync(dir, { recursive: true }).map(String).sort();
 const ROOT = process.getuid() === 0;
@@ -41,7 +41,8 @@ test('the path comes back, whatever takes it away', async (dir, serve) => {
 			same(server.log.slice(before).includes(socket), true);
 		}
 	}
-	same(fs.statSync(socket).mode & 0o777, 0o600);
+	// Root connects in spite of the mode, so an answer does not say that it was put back.
+	await until(() => (fs.statSync(socket).mode & 0o777) === 0o600, 'the mode is put back');
 	same(await server.end(), 0);
 	same(fs.existsSync(socket), false);
 	same(names(dir).filter((n) => n.includes('.kedge')), []);
@@ -110,7 +111,7 @@ test('bad input: one line, status 2, nothing changed', async (dir) => {
 	];
 	for (const row of rows) {
 		const args = row[0] === '--workspace' ? row : ['--workspace', dir, ...row];
-		const r = kedge(['serve', 'gateway', ...args], { timeout: 5000 });
+		const r = kedge(['serve', 'gateway', ...args]);
 		const errors = r.stderr.split('\n').filter((l) => l.startsWith('kedge: '));
 		same([row, r.status, errors.length], [row, 2, 1]);
 		same([row, names(dir)], [row, before]);
@@ -121,11 +122,12 @@ test('bad input: one line, status 2, nothing changed', async (dir) => {
 
 test('who may not come in is told so', async (dir, serve) => {
 	if (!ROOT) skip('a client of another user needs root');
+	const another = ['--reuid', '65534', '--clear-groups', process.execPath, '-e'];
+	if (spawnSync('setpriv', [...another, '0']).status !== 0) skip('nobody may not run node here');
 	fs.chmodSync(dir, 0o755);
 	const { socket } = await serve('--mode', '0666', '--allow-user', 'root');
 	const program = `require('net').connect(process.argv[1]).pipe(process.stdout)`;
-	const r = spawnSync('setpriv', ['--reuid', '65534', '--clear-groups', process.execPath, '-e',
-		program, socket], { encoding: 'utf8' });
+	const r = spawnSync('setpriv', [...another, program, socket], { encoding: 'utf8' });
 	same(r.stdout, '{"id":"unknown","error":"Not allowed: uid 65534","statusCode":403,' +
 		'"errorCode":"FORBIDDEN"}\n');
 	await works(socket);
@@ -147,14 +149,17 @@ async function fake(dir, answer) {
 		c.on('error', () => {});
 		c.on('data', () => (answer === null ? c.destroy() : answer && c.write(answer + '\n')));
 	});
-	await new Promise((done) => server.listen(socket, done));
+	await new Promise((done, fail) => server.on('error', fail).listen(socket, done));
 	return { socket, close: () => server.close() };
 }
 
 const run = (...args) =>
-	new Promise((done) => {
-		const child = spawn(process.argv[2], ['call', ...args]);
+	new Promise((done, fail) => {
+		const child = spawn(KEDGE, ['call', ...args]);
 		let out = '';
+		child.on('error', fail);
+		// It may be over before it reads: only `-` asks for what is on its input.
+		child.stdin.on('error', () => {});
 		child.stdout.on('data', (d) => (out += d));
 		child.stdin.end('{"value":1}');
 		child.on('close', (status) => done({ status, out }));

@@ -6,9 +6,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 
-const KEDGE = path.resolve(process.argv[2]);
-const CAP_MS = 20000;
+export const KEDGE = path.resolve(process.argv[2]);
+const CAP_MS = 60000;
 const cases = [];
+const servers = [];
 
 export const test = (name, run) => cases.push({ name, run });
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -35,6 +36,9 @@ export async function serve(dir, ...args) {
 	const socket = path.join(dir, 'gateway.sock');
 	const child = spawn(KEDGE, ['serve', 'gateway', '--workspace', dir, ...args]);
 	const server = { dir, socket, child, log: '', status: null };
+	servers.push(server);
+	child.on('error', (e) => (server.status = e.code));
+	child.stdin.on('error', () => {});
 	child.stdout.on('data', (d) => (server.log += d));
 	child.stderr.on('data', (d) => (server.log += d));
 	child.on('close', (code, signal) => (server.status = signal ?? code));
@@ -44,10 +48,12 @@ export async function serve(dir, ...args) {
 		return server.status;
 	};
 	await until(() => server.status !== null || server.log.includes('listening at'), 'a start');
+	if (server.status !== null) throw new Error(`the server ended at its start: ${server.status}`);
 	return server;
 }
 
-// A connection that keeps what it gets, line by line.
+// A connection that keeps what it gets, line by line. One that breaks is over, and no more:
+// a server may well be gone before its client has written all.
 export function connect(socket) {
 	return new Promise((done, fail) => {
 		const c = net.createConnection({ path: socket, allowHalfOpen: true });
@@ -73,34 +79,57 @@ export async function ask(socket, text, n = 1) {
 	return lines;
 }
 
-export const call = async (socket, method, params) =>
-	JSON.parse((await ask(socket, JSON.stringify({ id: '1', method, params }) + '\n'))[0]);
+export async function call(socket, method, params) {
+	const [line] = await ask(socket, JSON.stringify({ id: '1', method, params }) + '\n');
+	if (line === undefined) throw new Error(`closed before ${method} was answered`);
+	return JSON.parse(line);
+}
 
 class Skip extends Error {}
 export const skip = (why) => {
 	throw new Skip(why);
 };
 
+// What nobody waits for (an 'error' event without a listener, a lost promise) fails the case
+// that is running, and the next ones still run.
+let astray = () => {};
+process.on('uncaughtException', (e) => astray(e));
+process.on('unhandledRejection', (e) => astray(e));
+
+async function outcome(run, dir) {
+	const stray = new Promise((_, fail) => (astray = fail));
+	stray.catch(() => {});
+	try {
+		await Promise.race([run(dir, (...args) => serve(dir, ...args)), stray]);
+		return null;
+	} catch (e) {
+		return e;
+	}
+}
+
+async function clean(dir) {
+	for (const server of servers.splice(0))
+		if (server.status === null) await server.end('SIGKILL');
+	fs.rmSync(dir, { recursive: true, force: true });
+}
+
 export async function main() {
 	let failed = 0;
 	console.log(`1..${cases.length}`);
 	for (const [i, { name, run }] of cases.entries()) {
 		const dir = workspace();
-		let server = null;
-		try {
-			await run(dir, async (...args) => (server = await serve(dir, ...args)));
-			console.log(`ok ${i + 1} - ${name}`);
-		} catch (e) {
-			if (e instanceof Skip) {
-				console.log(`ok ${i + 1} - ${name} # SKIP ${e.message}`);
-				continue;
-			}
+		const e = await outcome(run, dir);
+		const logs = servers.map((s) => s.log).join('');
+		if (e instanceof Skip) {
+			console.log(`ok ${i + 1} - ${name} # SKIP ${e.message}`);
+		} else if (e) {
 			failed++;
 			console.log(`not ok ${i + 1} - ${name}`);
-			console.log(`${e.stack}\n${server ? server.log : ''}`.replace(/^/gm, '# '));
+			console.log(`${e.stack ?? e}\n${logs}`.replace(/^/gm, '# '));
+		} else {
+			console.log(`ok ${i + 1} - ${name}`);
 		}
-		if (server && server.status === null) await server.end('SIGKILL');
-		fs.rmSync(dir, { recursive: true, force: true });
+		await clean(dir).catch((e) => console.log(`# left behind: ${e.message}`));
 	}
 	process.exit(failed ? 1 : 0);
 }
