@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MAP_CAPACITY_MIN 16
 
@@ -103,11 +104,17 @@ void *map_remove(struct map *m, uint64_t key)
 	return value;
 }
 
-uint64_t map_hash_text(const char *text)
+uint64_t map_hash(const void *data, size_t size)
 {
+	const unsigned char *bytes = data;
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
 	return hash;
+}
+
+uint64_t map_hash_text(const char *text)
+{
+	return map_hash(text, strlen(text));
 }

@@ -35,5 +35,6 @@ int map_put(struct map *m, uint64_t key, void *value);
 /* Take @key out. Return: its value, or NULL where there was none. */
 void *map_remove(struct map *m, uint64_t key);
 
-/* FNV-1a of a text, to use a map for names: the values must be compared. */
+/* FNV-1a, to use a map for names: the values must be compared. */
+uint64_t map_hash(const void *data, size_t size);
 uint64_t map_hash_text(const char *text);

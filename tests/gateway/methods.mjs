@@ -29,6 +29,23 @@ test('thresholds: defaults, upsert, null, clear', async (dir, serve) => {
 	same((await call(socket, 'echo', { value: [1.50, 'é'] })).result, { echoed: [1.5, 'é'] });
 });
 
+test('what is read after a write on one connection sees it, asked in one go', async (dir, serve) => {
+	const { socket } = await serve();
+	const line = (id, method, params) => JSON.stringify({ id, method, params }) + '\n';
+	const answers = await ask(socket, [
+		line('1', 'set_conversation_threshold', { conversationId: 'c', threshold: 'high' }),
+		line('2', 'get_conversation_threshold', { conversationId: 'c' }),
+		line('3', 'set_global_thresholds', { autonomous: 'none' }),
+		line('4', 'get_global_thresholds'),
+		line('5', 'clear_conversation_threshold', { conversationId: 'c' }),
+		line('6', 'get_conversation_threshold', { conversationId: 'c' }),
+	].join(''), 6);
+	const results = Object.fromEntries(answers.map(JSON.parse).map((a) => [a.id, a.result]));
+	same(results[2], { threshold: 'high' });
+	same(results[4], { interactive: 'medium', autonomous: 'none', headless: 'none' });
+	same([results[5], results[6]], [{ cleared: true }, null]);
+});
+
 test('params that are refused say where and why', async (dir, serve) => {
 	const { socket } = await serve();
 	const none = await call(socket, 'get_conversation_threshold');

@@ -9,15 +9,11 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "base/map.h"
+#include "services/gateway/db.h"
 
 /* Writes that may wait for the disk. */
 #define WRITES_MAX 65536
-
-/* How long another process's transaction is waited for. */
-#define BUSY_MS 5000
-
-/* Of the tables below. Version 0 is a database that the product made before kedge. */
-#define SCHEMA_VERSION 1
 
 const char *const threshold_names[THRESHOLD_COUNT] = { "none", "low", "medium", "high" };
 const char *const global_names[GLOBAL_COUNT] = { "interactive", "autonomous", "headless" };
@@ -25,26 +21,19 @@ const char *const global_names[GLOBAL_COUNT] = { "interactive", "autonomous", "h
 /* What holds where nothing is stored: medium, low, none. */
 static const struct globals globals_default = { { 2, 1, 0 } };
 
-static const char schema[] =
-	"CREATE TABLE IF NOT EXISTS auto_approve_thresholds("
-	" id INTEGER PRIMARY KEY, interactive TEXT, autonomous TEXT, headless TEXT);"
-	"CREATE TABLE IF NOT EXISTS conversation_threshold_overrides("
-	" conversation_id TEXT PRIMARY KEY, threshold TEXT NOT NULL, updated_at TEXT);"
-	"PRAGMA user_version=1;";
-
 enum statement {
-	READ_VERSION = 0,
-	READ_GLOBALS,
-	READ_CONVERSATION,
-	READ_COUNT,
+	SELECT_VERSION = 0,
+	SELECT_GLOBALS,
+	SELECT_CONVERSATION,
+	SELECT_COUNT,
 };
 
-static const char *const reads[READ_COUNT] = {
-	[READ_VERSION] = "PRAGMA data_version",
-	[READ_GLOBALS] = "SELECT interactive, autonomous, headless"
-			 " FROM auto_approve_thresholds WHERE id = 1",
-	[READ_CONVERSATION] = "SELECT threshold FROM conversation_threshold_overrides"
-			      " WHERE conversation_id = ?1",
+static const char *const selects[SELECT_COUNT] = {
+	[SELECT_VERSION] = "PRAGMA data_version",
+	[SELECT_GLOBALS] = "SELECT interactive, autonomous, headless"
+			   " FROM auto_approve_thresholds WHERE id = 1",
+	[SELECT_CONVERSATION] = "SELECT threshold FROM conversation_threshold_overrides"
+				" WHERE conversation_id = ?1",
 };
 
 static const char *const writes[] = {
@@ -54,7 +43,8 @@ static const char *const writes[] = {
 		" ON CONFLICT(id) DO UPDATE SET interactive = coalesce(?1, interactive),"
 		" autonomous = coalesce(?2, autonomous), headless = coalesce(?3, headless)",
 	[WRITE_SET] = "INSERT INTO conversation_threshold_overrides"
-		      " VALUES(?1, ?2, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+		      "(conversation_id, threshold, updated_at) VALUES(?1, ?2, "
+		      "strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 		      " ON CONFLICT(conversation_id) DO UPDATE SET"
 		      " threshold = excluded.threshold, updated_at = excluded.updated_at",
 	[WRITE_CLEAR] = "DELETE FROM conversation_threshold_overrides WHERE conversation_id = ?1",
@@ -65,16 +55,16 @@ struct job {
 	struct write write;
 	store_done_fn *done;
 	void *userdata;
-	int error, changed;
-	char words[160];
+	struct outcome outcome;
 };
 
 struct store {
 	uv_loop_t *loop;
 	sqlite3 *reader, *writer;
-	sqlite3_stmt *read[READ_COUNT];
+	sqlite3_stmt *read[SELECT_COUNT];
 	sqlite3_stmt *write[ARRAY_SIZE(writes)];
-	struct globals globals; /* as last read, while @globals_good */
+	sqlite3_stmt *behind[SELECT_COUNT]; /* the writer's own, for reads that wait their turn */
+	struct globals globals;             /* as last read, while @globals_good */
 	bool globals_good;
 	uint64_t checked_ms; /* loop time at which other processes' writes were looked for */
 	int data_version;
@@ -84,102 +74,11 @@ struct store {
 	pthread_cond_t work;
 	struct list queued, done; /* struct job */
 	size_t waiting;
+	size_t waiting_globals;   /* ... of which so many write the globals */
+	struct map waiting_by_id; /* hash of a conversation -> how many write it */
 	bool closing;
 	uv_async_t async;
 };
-
-static int errno_of(int sqlite)
-{
-	switch (sqlite & 0xFF) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return 0;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_READONLY:
-		return -EROFS;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_CANTOPEN:
-	case SQLITE_PERM:
-		return -EACCES;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOTADB:
-	case SQLITE_CORRUPT:
-		return -EINVAL;
-	default:
-		return -EIO;
-	}
-}
-
-static int db_error(sqlite3 *db, const char *path, struct kedge_error *error)
-{
-	int r = errno_of(sqlite3_errcode(db));
-
-	return error_set(error, r ? r : -EIO, "the database %s: %s; it was left as it is", path,
-			 sqlite3_errmsg(db));
-}
-
-static int open_db(sqlite3 **ret, const char *path, struct kedge_error *error)
-{
-	if (sqlite3_open_v2(path, ret,
-			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-			    NULL) != SQLITE_OK)
-		return db_error(*ret, path, error);
-	(void)sqlite3_busy_timeout(*ret, BUSY_MS);
-	return 0;
-}
-
-/* The first column of the first row, as a number. */
-static int query_number(sqlite3 *db, const char *sql, int *ret)
-{
-	sqlite3_stmt *statement = NULL;
-	int r = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
-
-	if (r == SQLITE_OK)
-		r = sqlite3_step(statement);
-	if (r == SQLITE_ROW)
-		*ret = sqlite3_column_int(statement, 0);
-	sqlite3_finalize(statement);
-	return r == SQLITE_ROW ? 0 : -EIO;
-}
-
-/* Nothing is written before the file has shown that it is a database we know. */
-static int migrate(sqlite3 *db, const char *path, struct kedge_error *error)
-{
-	int version, count;
-
-	if (query_number(db, "SELECT count(*) FROM sqlite_master", &count) < 0 ||
-	    query_number(db, "PRAGMA user_version", &version) < 0)
-		return db_error(db, path, error);
-	if (version > SCHEMA_VERSION)
-		return error_set(error, -EINVAL,
-				 "the database %s has schema version %d, this kedge knows %d", path,
-				 version, SCHEMA_VERSION);
-	if (sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", NULL, NULL,
-			 NULL) != SQLITE_OK)
-		return db_error(db, path, error);
-	if (version == SCHEMA_VERSION)
-		return 0;
-	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
-	    sqlite3_exec(db, schema, NULL, NULL, NULL) == SQLITE_OK &&
-	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
-		return 0;
-	return db_error(db, path, error);
-}
-
-static int prepare(sqlite3 *db, const char *const *sql, size_t count, sqlite3_stmt **ret,
-		   const char *path, struct kedge_error *error)
-{
-	for (size_t i = 0; i < count; i++)
-		if (sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &ret[i], NULL) !=
-		    SQLITE_OK)
-			return db_error(db, path, error);
-	return 0;
-}
 
 /* Reading. */
 
@@ -191,9 +90,8 @@ static int threshold_index(const unsigned char *name)
 	return -1;
 }
 
-static int read_globals(struct store *s, struct globals *ret)
+static int read_globals(sqlite3_stmt *statement, struct globals *ret)
 {
-	sqlite3_stmt *statement = s->read[READ_GLOBALS];
 	int r = sqlite3_step(statement);
 
 	*ret = globals_default;
@@ -216,9 +114,9 @@ static void check_version(struct store *s)
 	if (s->globals_good && now == s->checked_ms)
 		return;
 	s->checked_ms = now;
-	if (sqlite3_step(s->read[READ_VERSION]) == SQLITE_ROW)
-		version = sqlite3_column_int(s->read[READ_VERSION], 0);
-	(void)sqlite3_reset(s->read[READ_VERSION]);
+	if (sqlite3_step(s->read[SELECT_VERSION]) == SQLITE_ROW)
+		version = sqlite3_column_int(s->read[SELECT_VERSION], 0);
+	(void)sqlite3_reset(s->read[SELECT_VERSION]);
 	if (version != s->data_version)
 		s->globals_good = false;
 	s->data_version = version;
@@ -228,7 +126,7 @@ int store_globals(struct store *s, struct globals *ret, const char **ret_words)
 {
 	check_version(s);
 	if (!s->globals_good) {
-		if (read_globals(s, &s->globals) < 0) {
+		if (read_globals(s->read[SELECT_GLOBALS], &s->globals) < 0) {
 			*ret_words = sqlite3_errmsg(s->reader);
 			return -EIO;
 		}
@@ -238,10 +136,10 @@ int store_globals(struct store *s, struct globals *ret, const char **ret_words)
 	return 0;
 }
 
-int store_conversation(struct store *s, const char *id, size_t size, const char **ret_words)
+/* Return: an index; -ENOENT: none; -EIO. */
+static int read_conversation(sqlite3_stmt *statement, const char *id, size_t size)
 {
-	sqlite3_stmt *statement = s->read[READ_CONVERSATION];
-	int r, index = -1;
+	int r, index = -ENOENT;
 
 	(void)sqlite3_bind_text64(statement, 1, id, size, SQLITE_STATIC, SQLITE_UTF8);
 	r = sqlite3_step(statement);
@@ -249,11 +147,57 @@ int store_conversation(struct store *s, const char *id, size_t size, const char 
 		index = threshold_index(sqlite3_column_text(statement, 0));
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
-	if (r != SQLITE_ROW && r != SQLITE_DONE) {
-		*ret_words = sqlite3_errmsg(s->reader);
+	if (r != SQLITE_ROW && r != SQLITE_DONE)
 		return -EIO;
-	}
 	return index < 0 ? -ENOENT : index;
+}
+
+int store_conversation(struct store *s, const char *id, size_t size, const char **ret_words)
+{
+	int r = read_conversation(s->read[SELECT_CONVERSATION], id, size);
+
+	if (r == -EIO)
+		*ret_words = sqlite3_errmsg(s->reader);
+	return r;
+}
+
+/* What is on its way to the disk. */
+
+static uint64_t write_key(const struct write *w)
+{
+	return map_hash(w->conversation, w->conversation_size);
+}
+
+/* One more write of a conversation waits, or one less. Return: 0, or -ENOMEM. */
+static int count_write(struct store *s, const struct write *w, intptr_t by)
+{
+	intptr_t count;
+
+	switch (w->kind) {
+	case READ_GLOBALS:
+	case READ_CONVERSATION:
+		return 0;
+	case WRITE_GLOBALS:
+		s->waiting_globals += (size_t)by;
+		return 0;
+	default:
+		count = (intptr_t)map_get(&s->waiting_by_id, write_key(w)) + by;
+		if (count > 0)
+			return map_put(&s->waiting_by_id, write_key(w), (void *)count);
+		(void)map_remove(&s->waiting_by_id, write_key(w));
+		return 0;
+	}
+}
+
+bool store_globals_waiting(const struct store *s)
+{
+	return s->waiting_globals > 0;
+}
+
+bool store_conversation_waiting(const struct store *s, const char *id, size_t size)
+{
+	/* Two ids of one hash make a reader wait in vain, and no more than that. */
+	return map_get(&s->waiting_by_id, map_hash(id, size)) != NULL;
 }
 
 /* Writing, on the worker's thread. */
@@ -277,23 +221,52 @@ static void bind_write(sqlite3_stmt *statement, const struct write *w)
 
 static void job_failed(struct job *job, sqlite3 *db)
 {
-	int r = errno_of(sqlite3_errcode(db));
+	int r = db_errno(sqlite3_errcode(db));
 
-	job->error = r ? r : -EIO;
-	(void)snprintf(job->words, sizeof(job->words), "%s", sqlite3_errmsg(db));
+	job->outcome.error = r ? r : -EIO;
+	(void)snprintf(job->outcome.words, sizeof(job->outcome.words), "%s", sqlite3_errmsg(db));
 }
 
-static void run_job(struct store *s, struct job *job)
+static bool run_write(struct store *s, struct job *job)
 {
 	sqlite3_stmt *statement = s->write[job->write.kind];
+	int r;
 
 	bind_write(statement, &job->write);
-	if (sqlite3_step(statement) == SQLITE_DONE)
-		job->changed = sqlite3_changes(s->writer);
+	r = sqlite3_step(statement);
+	if (r == SQLITE_DONE)
+		job->outcome.changed = sqlite3_changes(s->writer);
 	else
 		job_failed(job, s->writer);
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
+	return r == SQLITE_DONE;
+}
+
+static void run_job(struct store *s, struct job *job)
+{
+	struct outcome *o = &job->outcome;
+	int r = 0;
+
+	switch (job->write.kind) {
+	case WRITE_GLOBALS:
+		if (!run_write(s, job))
+			return;
+		/* fall through */
+	case READ_GLOBALS:
+		r = read_globals(s->behind[SELECT_GLOBALS], &o->globals);
+		break;
+	case READ_CONVERSATION:
+		o->threshold = read_conversation(s->behind[SELECT_CONVERSATION],
+						 job->write.conversation,
+						 job->write.conversation_size);
+		r = o->threshold == -EIO ? -EIO : 0;
+		break;
+	default:
+		(void)run_write(s, job);
+	}
+	if (r < 0)
+		job_failed(job, s->writer);
 }
 
 /* One transaction for all that waits. What is not committed has failed as a whole. */
@@ -314,7 +287,7 @@ static void run_batch(struct store *s, struct list *batch)
 	if (committed)
 		return;
 	list_for_each (it, batch)
-		if (!list_entry(it, struct job, link)->error)
+		if (!list_entry(it, struct job, link)->outcome.error)
 			job_failed(list_entry(it, struct job, link), s->writer);
 	if (!sqlite3_get_autocommit(s->writer))
 		(void)sqlite3_exec(s->writer, "ROLLBACK", NULL, NULL, NULL);
@@ -374,9 +347,10 @@ static void on_done(uv_async_t *async)
 
 		list_unlink(it);
 		s->waiting--;
+		(void)count_write(s, &job->write, -1);
 		if (s->waiting == 0)
 			uv_unref((uv_handle_t *)&s->async);
-		job->done(job->error, job->words, job->changed, job->userdata);
+		job->done(&job->outcome, job->userdata);
 		job_free(job);
 	}
 }
@@ -390,6 +364,10 @@ int store_write(struct store *s, const struct write *write, store_done_fn *done,
 		return s->waiting < WRITES_MAX ? -ENOMEM : -ENOBUFS;
 	}
 	*job = (struct job){ .write = *write, .done = done, .userdata = userdata };
+	if (count_write(s, write, 1) < 0) {
+		job_free(job);
+		return -ENOMEM;
+	}
 	if (s->waiting++ == 0)
 		uv_ref((uv_handle_t *)&s->async);
 	(void)pthread_mutex_lock(&s->lock);
@@ -403,8 +381,10 @@ int store_write(struct store *s, const struct write *write, store_done_fn *done,
 
 static void close_dbs(struct store *s)
 {
-	for (size_t i = 0; i < READ_COUNT; i++)
+	for (size_t i = 0; i < SELECT_COUNT; i++) {
 		sqlite3_finalize(s->read[i]);
+		sqlite3_finalize(s->behind[i]);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(writes); i++)
 		sqlite3_finalize(s->write[i]);
 	sqlite3_close(s->reader);
@@ -413,16 +393,18 @@ static void close_dbs(struct store *s)
 
 static int open_dbs(struct store *s, const char *path, struct kedge_error *error)
 {
-	int r = open_db(&s->writer, path, error);
+	int r = db_open(&s->writer, path, error);
 
 	if (r == 0)
-		r = migrate(s->writer, path, error);
+		r = db_migrate(s->writer, path, error);
 	if (r == 0)
-		r = open_db(&s->reader, path, error);
+		r = db_open(&s->reader, path, error);
 	if (r == 0)
-		r = prepare(s->writer, writes, ARRAY_SIZE(writes), s->write, path, error);
+		r = db_prepare(s->writer, writes, ARRAY_SIZE(writes), s->write, path, error);
 	if (r == 0)
-		r = prepare(s->reader, reads, READ_COUNT, s->read, path, error);
+		r = db_prepare(s->reader, selects, SELECT_COUNT, s->read, path, error);
+	if (r == 0)
+		r = db_prepare(s->writer, selects, SELECT_COUNT, s->behind, path, error);
 	return r;
 }
 
@@ -477,6 +459,7 @@ struct store *store_close(struct store *s)
 		job_free(list_entry(it, struct job, link));
 	}
 	close_dbs(s);
+	map_deinit(&s->waiting_by_id);
 	(void)pthread_mutex_destroy(&s->lock);
 	(void)pthread_cond_destroy(&s->work);
 	uv_close((uv_handle_t *)&s->async, on_closed);

@@ -34,6 +34,8 @@ enum write_kind {
 	WRITE_GLOBALS = 0, /* @globals; -1: leave that one */
 	WRITE_SET,         /* @conversation gets @threshold */
 	WRITE_CLEAR,       /* @conversation gets none */
+	READ_GLOBALS,      /* what the writes before leave, and no later one */
+	READ_CONVERSATION, /* the same of @conversation */
 };
 
 struct write {
@@ -44,8 +46,17 @@ struct write {
 	int threshold;
 };
 
-/* @error: 0, or negative errno; @words: why, or "". @changed: rows. On the loop's thread. */
-typedef void store_done_fn(int error, const char *words, int changed, void *userdata);
+/* What became of a write, or of a read that had to wait for one. */
+struct outcome {
+	int error;              /* 0, or negative errno */
+	char words[160];        /* with @error: why */
+	int changed;            /* rows */
+	struct globals globals; /* WRITE_GLOBALS, READ_GLOBALS: as they are after it */
+	int threshold;          /* READ_CONVERSATION: an index, or -ENOENT */
+};
+
+/* On the loop's thread. */
+typedef void store_done_fn(const struct outcome *outcome, void *userdata);
 
 struct store;
 
@@ -62,6 +73,15 @@ int store_globals(struct store *store, struct globals *ret, const char **ret_wor
 /* Return: an index into threshold_names; -ENOENT: none is set; -EIO, see above. */
 int store_conversation(struct store *store, const char *id, size_t size, const char **ret_words);
 
-/* Queue a write. Return: 0; -ENOBUFS: too many wait; -ENOMEM. @write is consumed. */
+/*
+ * Whether a write of the same thing is on its way. Whoever reads then would see
+ * what was before it, although it was asked later: such a read takes its turn
+ * among the writes, by store_write().
+ */
+bool store_globals_waiting(const struct store *store);
+bool store_conversation_waiting(const struct store *store, const char *id, size_t size);
+
+/* Queue a write, or a read behind writes. Return: 0; -ENOBUFS: too many wait; -ENOMEM. @write is
+ * consumed. */
 int store_write(struct store *store, const struct write *write, store_done_fn *done,
 		void *userdata);

@@ -6,6 +6,8 @@
 #include "services/params.h"
 #include "wire/json.h"
 
+#define TOO_MANY "Too many writes are waiting for the disk"
+
 /* A write that is on its way to the disk, and who waits for it. */
 struct pending {
 	struct gateway *gateway;
@@ -19,38 +21,111 @@ static struct kedge_span span_of(const struct buf *b)
 	return (struct kedge_span){ buf_front(b), buf_size(b) };
 }
 
-static void refuse_words(const struct kedge_call *call, const char *words)
-{
-	char text[256];
+/* An answer to a read, or why there is none. */
+struct found {
+	int error;         /* 0, or negative errno */
+	const char *words; /* with @error; good until the store's next call */
+	char text[128];
+};
 
-	(void)snprintf(text, sizeof(text), "The thresholds cannot be read: %.200s", words);
-	(void)kedge_call_refuse(call, 500, text);
+static void show_globals(struct found *found, const struct globals *g)
+{
+	(void)snprintf(found->text, sizeof(found->text),
+		       "{\"interactive\":\"%s\",\"autonomous\":\"%s\",\"headless\":\"%s\"}",
+		       threshold_names[g->values[0]], threshold_names[g->values[1]],
+		       threshold_names[g->values[2]]);
 }
 
-static int append_globals(struct buf *b, const struct globals *g)
+/* @index: into threshold_names; negative: no threshold is set. */
+static void show_conversation(struct found *found, int index)
 {
-	return buf_appendf(b, "{\"interactive\":\"%s\",\"autonomous\":\"%s\",\"headless\":\"%s\"}",
-			   threshold_names[g->values[0]], threshold_names[g->values[1]],
-			   threshold_names[g->values[2]]);
+	if (index < 0)
+		(void)snprintf(found->text, sizeof(found->text), "null");
+	else
+		(void)snprintf(found->text, sizeof(found->text), "{\"threshold\":\"%s\"}",
+			       threshold_names[index]);
+}
+
+static void answer(const struct gateway *gateway, struct kedge_later later,
+		   const struct found *found)
+{
+	struct kedge_rpc_error refusal = { .status = 500, .code = "INTERNAL_ERROR" };
+	char text[256];
+
+	if (!found->error) {
+		(void)kedge_server_reply(gateway->context.server, later, kedge_span(found->text));
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "The thresholds cannot be read: %.200s", found->words);
+	refusal.text = kedge_span(text);
+	(void)kedge_server_fail(gateway->context.server, later, &refusal);
+}
+
+/* A read that waits for writes that were asked for before it. */
+struct reading {
+	struct gateway *gateway;
+	struct kedge_later later;
+	enum write_kind kind;
+};
+
+static void on_read(const struct outcome *outcome, void *userdata)
+{
+	struct reading *r = userdata;
+	struct found found = { .error = outcome->error, .words = outcome->words };
+
+	if (r->kind == READ_GLOBALS)
+		show_globals(&found, &outcome->globals);
+	else
+		show_conversation(&found, outcome->threshold);
+	answer(r->gateway, r->later, &found);
+	free(r);
+}
+
+/* @read is consumed. */
+static void read_later(struct gateway *gateway, const struct kedge_call *call,
+		       const struct write *read)
+{
+	struct reading *r = malloc(sizeof(*r));
+	int error = -ENOMEM;
+
+	if (r) {
+		*r = (struct reading){ gateway, call->later, read->kind };
+		error = store_write(gateway->store, read, on_read, r);
+	} else {
+		free(read->conversation);
+	}
+	if (error == 0)
+		return;
+	free(r);
+	(void)kedge_call_refuse(call, 503, TOO_MANY);
 }
 
 void gateway_get_global_thresholds(const struct kedge_call *call, void *userdata)
 {
 	struct gateway *gateway = userdata;
+	struct found found = { 0 };
 	struct globals globals;
-	const char *words;
-	char text[128];
-	int n;
 
-	if (store_globals(gateway->store, &globals, &words) < 0) {
-		refuse_words(call, words);
+	if (store_globals_waiting(gateway->store)) {
+		read_later(gateway, call, &(struct write){ .kind = READ_GLOBALS });
 		return;
 	}
-	n = snprintf(text, sizeof(text),
-		     "{\"interactive\":\"%s\",\"autonomous\":\"%s\",\"headless\":\"%s\"}",
-		     threshold_names[globals.values[0]], threshold_names[globals.values[1]],
-		     threshold_names[globals.values[2]]);
-	(void)kedge_call_reply(call, (struct kedge_span){ text, (size_t)n });
+	found.error = store_globals(gateway->store, &globals, &found.words);
+	if (!found.error)
+		show_globals(&found, &globals);
+	answer(gateway, call->later, &found);
+}
+
+static void get_conversation(struct gateway *gateway, const struct kedge_call *call, char *id,
+			     size_t size)
+{
+	struct found found = { 0 };
+	int index = store_conversation(gateway->store, id, size, &found.words);
+
+	if (index < 0 && index != -ENOENT)
+		found.error = index;
+	show_conversation(&found, index);
+	answer(gateway, call->later, &found);
 }
 
 void gateway_get_conversation_threshold(const struct kedge_call *call, void *userdata)
@@ -58,49 +133,40 @@ void gateway_get_conversation_threshold(const struct kedge_call *call, void *use
 	struct gateway *gateway = userdata;
 	_cleanup_(freep) char *id = NULL;
 	struct params params;
-	const char *words;
-	char text[64];
 	size_t size;
-	int index, n;
 
 	params_init(&params, call);
 	(void)params_string(&params, "conversationId", PARAMS_NOT_EMPTY, &id, &size);
 	if (!params_refused(&params, call)) {
-		index = store_conversation(gateway->store, id, size, &words);
-		n = index >= 0 ? snprintf(text, sizeof(text), "{\"threshold\":\"%s\"}",
-					  threshold_names[index])
-			       : snprintf(text, sizeof(text), "null");
-		if (index < 0 && index != -ENOENT)
-			refuse_words(call, words);
+		if (store_conversation_waiting(gateway->store, id, size))
+			read_later(gateway, call,
+				   &(struct write){ .kind = READ_CONVERSATION,
+						    .conversation = steal_ptr(id),
+						    .conversation_size = size });
 		else
-			(void)kedge_call_reply(call, (struct kedge_span){ text, (size_t)n });
+			get_conversation(gateway, call, id, size);
 	}
 	params_deinit(&params);
 }
 
-/* What set_global_thresholds answers is what holds after it. */
-static void append_new_globals(struct pending *p)
-{
-	struct globals globals;
-	const char *words;
-
-	if (store_globals(p->gateway->store, &globals, &words) == 0)
-		(void)append_globals(&p->reply, &globals);
-}
-
-static void on_written(int error, const char *words, int changed, void *userdata)
+static void on_written(const struct outcome *outcome, void *userdata)
 {
 	struct pending *p = userdata;
 	struct kedge_server *server = p->gateway->context.server;
+	struct found found = { 0 };
 	char text[256];
 	struct kedge_rpc_error refusal = { .status = 500, .code = "INTERNAL_ERROR" };
 
-	if (!error && p->kind == WRITE_CLEAR)
-		(void)buf_appendf(&p->reply, "{\"cleared\":%s}", changed ? "true" : "false");
-	if (!error && p->kind == WRITE_GLOBALS)
-		append_new_globals(p);
-	if (error) {
-		(void)snprintf(text, sizeof(text), "The threshold cannot be stored: %.180s", words);
+	if (p->kind == WRITE_CLEAR)
+		(void)buf_appendf(&p->reply, "{\"cleared\":%s}",
+				  outcome->changed ? "true" : "false");
+	if (p->kind == WRITE_GLOBALS) {
+		show_globals(&found, &outcome->globals);
+		(void)buf_append(&p->reply, found.text, strlen(found.text));
+	}
+	if (outcome->error) {
+		(void)snprintf(text, sizeof(text), "The threshold cannot be stored: %.180s",
+			       outcome->words);
 		refusal.text = kedge_span(text);
 		(void)kedge_server_fail(server, p->later, &refusal);
 	} else {
@@ -127,7 +193,7 @@ static void write_later(struct gateway *gateway, const struct kedge_call *call, 
 		return;
 	free(p);
 	buf_deinit(reply);
-	(void)kedge_call_refuse(call, 503, "Too many writes are waiting for the disk");
+	(void)kedge_call_refuse(call, 503, TOO_MANY);
 }
 
 void gateway_set_global_thresholds(const struct kedge_call *call, void *userdata)

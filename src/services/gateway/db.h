@@ -1,0 +1,26 @@
+/*
+ * The gateway's database file: opened, recognised, brought to the present schema.
+ *
+ * Nothing is written before the file has shown that it is a database we know: what is
+ * broken, or of a newer kedge, is told of and left as it is.
+ */
+#pragma once
+
+#include <sqlite3.h>
+#include <stddef.h>
+
+#include "kedge/error.h"
+
+/* The negative errno value that is nearest to a result of SQLite's; 0 for its good ones. */
+int db_errno(int sqlite);
+
+/* Open, or make, the file. @ret is to be closed also on failure. Return: 0; negative: @error has
+ * words. */
+int db_open(sqlite3 **ret, const char *path, struct kedge_error *error);
+
+/* Check what is there, and make what is missing. Return: as above. */
+int db_migrate(sqlite3 *db, const char *path, struct kedge_error *error);
+
+/* Prepare @count statements for long use. Return: as above. */
+int db_prepare(sqlite3 *db, const char *const *sql, size_t count, sqlite3_stmt **ret,
+	       const char *path, struct kedge_error *error);
