@@ -1,10 +1,12 @@
 #include "sys/diag.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
@@ -14,11 +16,8 @@
 /* A dump comes in messages of at most so many bytes: man 7 netlink. */
 #define DIAG_BUFFER_BYTES 32768
 
-/* TCP_LISTEN of the kernel's enum, which Unix sockets share. */
-#define DIAG_STATE_LISTEN 10
-
-/* RCV_SHUTDOWN of the kernel. */
-#define DIAG_SHUTDOWN_RECEIVE 1
+/* A dump that sockets changed under is begun anew; after so many it is taken as it is. */
+#define DIAG_TRIES 4
 
 struct diag_request {
 	struct nlmsghdr header;
@@ -33,70 +32,47 @@ static int diag_send(int fd, struct diag_request *request)
 	request->header.nlmsg_len = sizeof(*request);
 	request->header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	request->body.sdiag_family = AF_UNIX;
-	request->body.udiag_show = UDIAG_SHOW_VFS;
 	n = sendto(fd, request, sizeof(*request), 0, (struct sockaddr *)&kernel, sizeof(kernel));
 	return n < 0 ? -errno : 0;
 }
 
-static void diag_attribute(struct diag_socket *s, const struct rtattr *attribute)
+static int diag_socket_new(void)
 {
-	switch (attribute->rta_type) {
-	case UNIX_DIAG_VFS: {
-		struct unix_diag_vfs vfs;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 
-		memcpy(&vfs, RTA_DATA(attribute), sizeof(vfs));
-		s->has_path = true;
-		s->path_device = vfs.udiag_vfs_dev;
-		s->path_inode = vfs.udiag_vfs_ino;
-		break;
-	}
-	case UNIX_DIAG_SHUTDOWN:
-		s->shut_down = *(const uint8_t *)RTA_DATA(attribute) & DIAG_SHUTDOWN_RECEIVE;
-		break;
-	default:
-		break;
-	}
+	return fd < 0 ? -errno : fd;
 }
 
-static void diag_parse(const struct nlmsghdr *message, struct diag_socket *ret)
+/* A netlink socket belongs to the namespace it was made in, wherever its maker goes. */
+static int diag_socket_in(int netns)
 {
-	const struct unix_diag_msg *body = NLMSG_DATA(message);
-	const struct rtattr *attribute = (const struct rtattr *)(body + 1);
-	unsigned left = (unsigned)(message->nlmsg_len - NLMSG_LENGTH(sizeof(*body)));
+	_cleanup_(fd_closep) int home = -EBADF;
+	int fd;
 
-	*ret = (struct diag_socket){ .socket_inode = body->udiag_ino,
-				     .type = body->udiag_type,
-				     .listening = body->udiag_state == DIAG_STATE_LISTEN };
-	for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left))
-		diag_attribute(ret, attribute);
+	if (netns == DIAG_NETNS_OWN)
+		return diag_socket_new();
+	home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (home < 0)
+		return -errno;
+	if (setns(netns, CLONE_NEWNET) < 0)
+		return -errno;
+	fd = diag_socket_new();
+	/* What let us in lets us out. To go on in a strange namespace would be worse than to end.
+	 */
+	if (setns(home, CLONE_NEWNET) < 0)
+		abort();
+	return fd;
 }
 
-/* What a message is: 1: a socket, in @ret; 0: the end of a dump; negative: an error. */
-static int diag_message(const struct nlmsghdr *message, struct diag_socket *ret)
+static int diag_open(int netns, struct diag_request *request)
 {
-	if (message->nlmsg_type == NLMSG_DONE)
-		return 0;
-	if (message->nlmsg_type == NLMSG_ERROR) {
-		const struct nlmsgerr *error = NLMSG_DATA(message);
-
-		return error->error < 0 ? error->error : -EPROTO;
-	}
-	if (message->nlmsg_len < NLMSG_LENGTH(sizeof(struct unix_diag_msg)))
-		return -EPROTO;
-	diag_parse(message, ret);
-	return 1;
-}
-
-static int diag_open(struct diag_request *request)
-{
-	_cleanup_(fd_closep) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-					     NETLINK_SOCK_DIAG);
+	_cleanup_(fd_closep) int fd = diag_socket_in(netns);
 	/* The kernel answers in the call itself; this only bounds the unthinkable. */
 	struct timeval bound = { .tv_sec = 1 };
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound));
 	r = diag_send(fd, request);
 	return r < 0 ? r : steal_fd(&fd);
@@ -104,13 +80,15 @@ static int diag_open(struct diag_request *request)
 
 int diag_by_socket(uint32_t socket_inode, struct diag_socket *ret)
 {
-	_Alignas(struct nlmsghdr) char buffer[1024];
+	char buffer[1024];
 	struct diag_request request = { .header.nlmsg_flags = NLM_F_REQUEST,
 					.body = { .udiag_ino = socket_inode,
 						  .udiag_cookie = { UINT32_MAX, UINT32_MAX },
+						  .udiag_show = UDIAG_SHOW_VFS,
 						  .udiag_states = UINT32_MAX } };
-	_cleanup_(fd_closep) int fd = diag_open(&request);
-	const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
+	_cleanup_(fd_closep) int fd = diag_open(DIAG_NETNS_OWN, &request);
+	struct diag_cursor cursor = { .data = buffer };
+	struct diag_socket found;
 	ssize_t n;
 	int r;
 
@@ -119,15 +97,15 @@ int diag_by_socket(uint32_t socket_inode, struct diag_socket *ret)
 	n = recv(fd, buffer, sizeof(buffer), 0);
 	if (n < 0)
 		return -errno;
-	if (!NLMSG_OK(message, (size_t)n))
-		return -EPROTO;
-	r = diag_message(message, ret);
-	return r == 1 ? 0 : r < 0 ? r : -ENOENT;
+	cursor.size = (size_t)n;
+	r = diag_reply_next(&cursor, &found);
+	if (r != DIAG_SOCKET)
+		return r == DIAG_END ? -ENOENT : r < 0 ? r : -EPROTO;
+	*ret = found;
+	return 0;
 }
 
-/* Whether @s is bound to that inode. Device numbers of btrfs and overlayfs differ
- * between stat() and here; there the inode must do. */
-static bool diag_is_at(const struct diag_socket *s, dev_t device, ino_t inode)
+bool diag_is_at(const struct diag_socket *s, dev_t device, ino_t inode)
 {
 	uint32_t kernel_device = (uint32_t)(major(device) << 20 | minor(device));
 
@@ -135,39 +113,109 @@ static bool diag_is_at(const struct diag_socket *s, dev_t device, ino_t inode)
 	       (s->path_device == kernel_device || major(device) == 0);
 }
 
-/* Search one buffer of a dump. Return: 1: found; 2: go on; 0: end; negative. */
-static int diag_search(const char *buffer, size_t size, dev_t device, ino_t inode,
-		       struct diag_socket *ret)
-{
-	for (const struct nlmsghdr *m = (const struct nlmsghdr *)buffer; NLMSG_OK(m, size);
-	     m = NLMSG_NEXT(m, size)) {
-		struct diag_socket s;
-		int r = diag_message(m, &s);
+/* What a search does with each socket. Return: 0: go on; 1: enough; negative: fail. */
+typedef int diag_visit_fn(const struct diag_socket *s, void *userdata);
 
-		if (r <= 0)
-			return r;
-		if (diag_is_at(&s, device, inode)) {
-			*ret = s;
-			return 1;
+/* Go through a dump once. Return: 1: enough; 0: that were all; -EINTR: not all of them;
+ * negative. */
+static int diag_dump(int netns, uint32_t states, uint32_t show, diag_visit_fn *visit,
+		     void *userdata)
+{
+	_cleanup_(freep) char *buffer = malloc(DIAG_BUFFER_BYTES);
+	struct diag_request request = { .header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+					.body = { .udiag_states = states, .udiag_show = show } };
+	_cleanup_(fd_closep) int fd = buffer ? diag_open(netns, &request) : -ENOMEM;
+	struct diag_cursor cursor = { .data = buffer };
+	struct diag_socket s;
+	int r = fd < 0 ? fd : DIAG_MORE;
+
+	while (r > DIAG_END) {
+		if (r == DIAG_MORE) {
+			ssize_t n = recv(fd, buffer, DIAG_BUFFER_BYTES, 0);
+
+			if (n <= 0)
+				return n < 0 ? -errno : -EPROTO;
+			cursor.size = (size_t)n;
+			cursor.offset = 0;
+		}
+		r = diag_reply_next(&cursor, &s);
+		if (r == DIAG_SOCKET) {
+			int enough = visit(&s, userdata);
+
+			if (enough)
+				return enough;
 		}
 	}
-	return 2;
+	return r == DIAG_END && cursor.interrupted ? -EINTR : r;
+}
+
+struct diag_search {
+	dev_t device;
+	ino_t inode;
+	struct diag_socket found;
+};
+
+static int visit_search(const struct diag_socket *s, void *userdata)
+{
+	struct diag_search *search = userdata;
+
+	if (!diag_is_at(s, search->device, search->inode))
+		return 0;
+	search->found = *s;
+	return 1;
 }
 
 int diag_by_path(dev_t device, ino_t inode, struct diag_socket *ret)
 {
-	_cleanup_(freep) char *buffer = malloc(DIAG_BUFFER_BYTES);
-	struct diag_request request = { .header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-					.body.udiag_states = UINT32_MAX };
-	_cleanup_(fd_closep) int fd = buffer ? diag_open(&request) : -ENOMEM;
-	int r = fd < 0 ? fd : 2;
+	struct diag_search search = { .device = device, .inode = inode };
+	int r = -EINTR;
 
-	while (r == 2) {
-		ssize_t n = recv(fd, buffer, DIAG_BUFFER_BYTES, 0);
+	for (int i = 0; i < DIAG_TRIES && r == -EINTR; i++)
+		r = diag_dump(DIAG_NETNS_OWN, UINT32_MAX, UDIAG_SHOW_VFS, visit_search, &search);
+	if (r == 1)
+		*ret = search.found;
+	return r == -EINTR ? 0 : r;
+}
 
-		if (n <= 0)
-			return n < 0 ? -errno : -EPROTO;
-		r = diag_search(buffer, (size_t)n, device, inode, ret);
+static int visit_list(const struct diag_socket *s, void *userdata)
+{
+	struct diag_list *list = userdata;
+
+	/* Grown when the count is a power of two: the array needs no capacity beside it. */
+	if ((list->count & (list->count - 1)) == 0) {
+		size_t capacity = list->count ? 2 * list->count : 1;
+		void *grown = reallocarray(list->sockets, capacity, sizeof(*s));
+
+		if (!grown)
+			return -ENOMEM;
+		list->sockets = grown;
 	}
-	return r;
+	list->sockets[list->count++] = *s;
+	return 0;
+}
+
+int diag_list(int netns, uint32_t states, struct diag_list *ret)
+{
+	static const uint32_t show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER |
+				     UDIAG_SHOW_RQLEN | UDIAG_SHOW_UID;
+	struct diag_list list = DIAG_LIST_INIT;
+	int r = -EINTR;
+
+	for (int i = 0; i < DIAG_TRIES && r == -EINTR; i++) {
+		list.count = 0;
+		r = diag_dump(netns, states, show, visit_list, &list);
+	}
+	if (r < 0 && r != -EINTR) {
+		diag_list_deinit(&list);
+		return r;
+	}
+	list.interrupted = r == -EINTR;
+	*ret = list;
+	return 0;
+}
+
+void diag_list_deinit(struct diag_list *list)
+{
+	free(list->sockets);
+	*list = (struct diag_list)DIAG_LIST_INIT;
 }

@@ -1,23 +1,15 @@
 /*
  * sock_diag(7): what the kernel tells of Unix sockets. Needs no rights, and
- * speaks of the sockets of our own network namespace only.
+ * speaks of the sockets of one network namespace: ours, unless another is given.
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 
-/* One socket, as far as it matters here. */
-struct diag_socket {
-	uint32_t socket_inode; /* as fstat() of its descriptor tells */
-	uint32_t type;         /* SOCK_STREAM, ... */
-	bool listening;
-	bool shut_down; /* it takes no more: as good as gone */
-	bool has_path;
-	uint32_t path_device; /* the kernel's own encoding: major << 20 | minor */
-	uint32_t path_inode;  /* the lower 32 bits */
-};
+#include "sys/diagreply.h"
+
+/* The network namespace we are in. */
+#define DIAG_NETNS_OWN (-1)
 
 /**
  * diag_by_socket() - look one socket up
@@ -36,3 +28,33 @@ int diag_by_socket(uint32_t socket_inode, struct diag_socket *ret);
  * Return: 1: found; 0: there is none; negative as above.
  */
 int diag_by_path(dev_t device, ino_t inode, struct diag_socket *ret);
+
+/* Whether @s is bound to that inode. Device numbers of btrfs and overlayfs differ
+ * between stat() and sock_diag; there the inode must do. */
+bool diag_is_at(const struct diag_socket *s, dev_t device, ino_t inode);
+
+struct diag_list {
+	struct diag_socket *sockets; /* in the kernel's order, which is none */
+	size_t count;
+	bool interrupted; /* they changed all the while: some may be missing */
+};
+
+#define DIAG_LIST_INIT                                                                             \
+	{                                                                                          \
+		0                                                                                  \
+	}
+
+/**
+ * diag_list() - all sockets of a network namespace, with all that is known of them
+ * @netns:  an open /proc/PID/ns/net, or DIAG_NETNS_OWN
+ * @states: mask of 1 << DIAG_STATE_...; UINT32_MAX: all
+ * @ret:    freed with diag_list_deinit()
+ *
+ * For another namespace the calling thread moves there for one system call;
+ * that needs CAP_SYS_ADMIN.
+ *
+ * Return: 0; -EPERM: no right to enter the namespace; -ENOMEM; as above.
+ */
+int diag_list(int netns, uint32_t states, struct diag_list *ret);
+
+void diag_list_deinit(struct diag_list *list);

@@ -1,0 +1,242 @@
+#include "sys/owners.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/map.h"
+
+#define STATUS_BYTES_MAX 1024
+
+/* "socket:[4294967295]" and more than that. */
+#define LINK_BYTES_MAX 64
+
+/* A walk over /proc. The map counts the holders of each wanted socket, from 1. */
+struct walk {
+	struct map wanted;
+	struct owners found;
+};
+
+static int compare_owners(const void *a, const void *b)
+{
+	const struct owner *x = a, *y = b;
+
+	if (x->socket_inode != y->socket_inode)
+		return x->socket_inode < y->socket_inode ? -1 : 1;
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+/* The socket that a descriptor's link names. Return: its inode; 0: no socket. */
+static uint32_t socket_of(int fds, const char *name)
+{
+	char text[LINK_BYTES_MAX];
+	ssize_t n = readlinkat(fds, name, text, sizeof(text) - 1);
+	unsigned inode;
+
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	return sscanf(text, "socket:[%u]", &inode) == 1 ? inode : 0;
+}
+
+/* Fill in what /proc/PID tells of the process. */
+static int describe(int process, struct owner *o)
+{
+	char status[STATUS_BYTES_MAX], exe[PATH_MAX];
+	_cleanup_(fd_closep) int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, o->comm, sizeof(o->comm) - 1);
+	const char *uid;
+
+	if (n > 0 && o->comm[n - 1] == '\n')
+		n--;
+	o->comm[n > 0 ? n : 0] = '\0';
+	fd_close(fd);
+	fd = openat(process, "status", O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, status, sizeof(status) - 1);
+	status[n > 0 ? n : 0] = '\0';
+	/* Real, then effective: the second is who it acts as. */
+	uid = strstr(status, "\nUid:");
+	if (!uid || sscanf(uid, "\nUid: %*u %u", &o->uid) != 1)
+		o->uid = (uid_t)-1;
+	n = readlinkat(process, "exe", exe, sizeof(exe) - 1);
+	exe[n > 0 ? n : 0] = '\0';
+	o->exe = strdup(exe);
+	return o->exe ? 0 : -ENOMEM;
+}
+
+static int add_owner(struct walk *w, int process, pid_t pid, int fd, uint32_t inode)
+{
+	struct owners *found = &w->found;
+	struct owner o = { .socket_inode = inode, .pid = pid, .fd = fd };
+	uintptr_t holders = (uintptr_t)map_get(&w->wanted, inode);
+	int r;
+
+	if (!holders || holders > OWNERS_PER_SOCKET_MAX)
+		return 0;
+	/* Descriptors of one process come together: it is among the last, if at all. */
+	for (size_t i = found->count; i > 0 && found->items[i - 1].pid == pid; i--)
+		if (found->items[i - 1].socket_inode == inode)
+			return 0;
+	if ((found->count & (found->count - 1)) == 0) {
+		size_t capacity = found->count ? 2 * found->count : 1;
+		void *grown = reallocarray(found->items, capacity, sizeof(o));
+
+		if (!grown)
+			return -ENOMEM;
+		found->items = grown;
+	}
+	r = describe(process, &o);
+	if (r < 0)
+		return r;
+	found->items[found->count++] = o;
+	return map_put(&w->wanted, inode, (void *)(holders + 1));
+}
+
+/* Whether we are short of something that the whole walk needs. */
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+static int walk_process(struct walk *w, int proc, const char *name)
+{
+	_cleanup_(fd_closep) int process = openat(proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fds = process < 0 ? -1 : openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fds < 0 ? NULL : fdopendir(fds);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = is_shortage(errno) ? -errno : 0;
+		/* A process that ended meanwhile (ENOENT, ESRCH) hides nothing. */
+		w->found.hidden += errno == EACCES || errno == EPERM;
+		fd_close(fds);
+		return r;
+	}
+	while (r == 0 && (entry = readdir(dir))) {
+		uint32_t inode = isdigit((unsigned char)entry->d_name[0])
+					 ? socket_of(fds, entry->d_name)
+					 : 0;
+
+		if (inode)
+			r = add_owner(w, process, atoi(name), atoi(entry->d_name), inode);
+	}
+	closedir(dir);
+	return r;
+}
+
+static int walk_all(struct walk *w)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	int r = 0;
+
+	if (!proc)
+		return -errno;
+	while (r == 0 && (entry = readdir(proc)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			r = walk_process(w, dirfd(proc), entry->d_name);
+	closedir(proc);
+	return r;
+}
+
+int owners_find(const uint32_t *socket_inodes, size_t count, struct owners *ret)
+{
+	struct walk w = { .wanted = MAP_INIT };
+	int r = 0;
+
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = map_put(&w.wanted, socket_inodes[i], (void *)(uintptr_t)1);
+	if (r == 0 && count)
+		r = walk_all(&w);
+	map_deinit(&w.wanted);
+	if (r < 0) {
+		owners_deinit(&w.found);
+		return r;
+	}
+	if (w.found.count)
+		qsort(w.found.items, w.found.count, sizeof(*w.found.items), compare_owners);
+	*ret = w.found;
+	return 0;
+}
+
+void owners_deinit(struct owners *owners)
+{
+	for (size_t i = 0; i < owners->count; i++)
+		free(owners->items[i].exe);
+	free(owners->items);
+	*owners = (struct owners)OWNERS_INIT;
+}
+
+const struct owner *owners_of(const struct owners *owners, uint32_t socket_inode, size_t *ret_count)
+{
+	size_t low = 0, high = owners->count, n = 0;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (owners->items[middle].socket_inode < socket_inode)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low + n < owners->count && owners->items[low + n].socket_inode == socket_inode)
+		n++;
+	*ret_count = n;
+	return n ? &owners->items[low] : NULL;
+}
+
+const struct owner *owners_main(const struct owners *owners, uint32_t socket_inode)
+{
+	size_t n;
+	const struct owner *first = owners_of(owners, socket_inode, &n);
+
+	return first && first->pid == 1 && n > 1 ? first + 1 : first;
+}
+
+int owner_hold(const struct owner *owner)
+{
+	char path[64];
+	_cleanup_(fd_closep) int pidfd = (int)syscall(SYS_pidfd_open, owner->pid, 0);
+	_cleanup_(fd_closep) int process = -EBADF;
+
+	if (pidfd < 0)
+		return -errno;
+	/* /proc/PID as it is opened now is the pidfd's process, if that lives afterwards. */
+	(void)snprintf(path, sizeof(path), "/proc/%d", owner->pid);
+	process = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), "fd/%d", owner->fd);
+	if (process < 0 || socket_of(process, path) != owner->socket_inode ||
+	    !owner_is_alive(pidfd))
+		return -ESRCH;
+	return steal_fd(&pidfd);
+}
+
+bool owner_is_alive(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
+
+int owner_take(const struct owner *owner, int pidfd)
+{
+	_cleanup_(fd_closep) int fd = (int)syscall(SYS_pidfd_getfd, pidfd, owner->fd, 0);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	/* The number may stand for another file by now. */
+	if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) || st.st_ino != owner->socket_inode)
+		return -ESRCH;
+	return steal_fd(&fd);
+}
