@@ -9,7 +9,8 @@ all: $(BUILD)/build.ninja
 	@ln -sf src/cmd/kedge $(BUILD)/kedge
 
 $(BUILD)/build.ninja:
-	@meson setup --buildtype=release --prefix="$(PREFIX)" $(BUILD) >/dev/null
+	@command -v meson >/dev/null || { echo "no meson here: 'make setup' installs what is missing"; exit 1; }
+	@meson setup --buildtype=debugoptimized --prefix="$(PREFIX)" $(BUILD) >/dev/null
 
 run: setup
 	@$(MAKE) --no-print-directory all
@@ -40,7 +41,9 @@ check: setup
 		--suppress=memleak:src/api/guard.c -Iinclude -Isrc -D_GNU_SOURCE src
 
 install: all
-	@meson install -C $(BUILD)
+	@meson configure -Dprefix="$(PREFIX)" $(BUILD)
+	@ninja -C $(BUILD) --quiet
+	@meson install --no-rebuild --quiet -C $(BUILD)
 
 clean:
 	@rm -rf $(BUILD) build-test*
