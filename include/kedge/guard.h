@@ -102,6 +102,11 @@ enum kedge_event_kind {
 	KEDGE_EVENT_RETIRED,       /* a retired listener was closed */
 	KEDGE_EVENT_NOTICED,       /* something changed that kedge was not told to keep */
 	KEDGE_EVENT_STOPPED,       /* no longer guarded; @detail says what was left there */
+	/* Of listeners that belong to another process (`kedge guard`): */
+	KEDGE_EVENT_FOLLOWED,   /* another listener holds the path now: that one is guarded */
+	KEDGE_EVENT_LEFT_ALONE, /* its own daemon took the path away: not put back */
+	KEDGE_EVENT_WITHDRAWN,  /* a path that was put back is removed: its listener is gone */
+	KEDGE_EVENT_AWAITED,    /* nobody listens there: the next listener will be guarded */
 	KEDGE_EVENT_MAX_,
 };
 

@@ -14,7 +14,9 @@ static const char *const event_names[KEDGE_EVENT_MAX_] = {
 	[KEDGE_EVENT_BLOCKED] = "blocked",           [KEDGE_EVENT_RECOVERED] = "recovered",
 	[KEDGE_EVENT_ANCHORED] = "anchored",         [KEDGE_EVENT_DEGRADED] = "degraded",
 	[KEDGE_EVENT_RETIRED] = "retired",           [KEDGE_EVENT_NOTICED] = "noticed",
-	[KEDGE_EVENT_STOPPED] = "stopped",
+	[KEDGE_EVENT_STOPPED] = "stopped",           [KEDGE_EVENT_FOLLOWED] = "followed",
+	[KEDGE_EVENT_LEFT_ALONE] = "left-alone",     [KEDGE_EVENT_WITHDRAWN] = "withdrawn",
+	[KEDGE_EVENT_AWAITED] = "awaited",
 };
 
 static const char *const cause_names[KEDGE_CAUSE_MAX_] = {

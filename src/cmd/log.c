@@ -119,6 +119,10 @@ static const struct {
 	[KEDGE_EVENT_RETIRED] = { KEDGE_LOG_INFO, "a retired listener was closed" },
 	[KEDGE_EVENT_NOTICED] = { KEDGE_LOG_WARNING, "mode or owner was changed" },
 	[KEDGE_EVENT_STOPPED] = { KEDGE_LOG_INFO, "no longer guarded" },
+	[KEDGE_EVENT_FOLLOWED] = { KEDGE_LOG_INFO, "another listener took over, and is guarded" },
+	[KEDGE_EVENT_LEFT_ALONE] = { KEDGE_LOG_INFO, "taken away by its own daemon, left alone" },
+	[KEDGE_EVENT_WITHDRAWN] = { KEDGE_LOG_INFO, "its listener is gone, the path is removed" },
+	[KEDGE_EVENT_AWAITED] = { KEDGE_LOG_INFO, "nobody listens; waiting for a listener" },
 };
 
 /* 850 ns, 48 us, 1.5 ms, 12.3 s */

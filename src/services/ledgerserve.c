@@ -1,0 +1,110 @@
+/* The ledger's methods on a server, and its pushes. */
+#include <string.h>
+
+#include "kedge/server.h"
+#include "services/ledgerbook.h"
+#include "services/params.h"
+#include "wire/json.h"
+
+#define PUSH_NAME "sockets_event"
+
+static void reply(const struct kedge_call *call, const struct buf *b, int result)
+{
+	if (result < 0)
+		(void)kedge_call_refuse(call, 500, "out of memory");
+	else
+		(void)kedge_call_reply(call, (struct kedge_span){ buf_front(b), buf_size(b) });
+}
+
+/* No params at all are as good as none of them. */
+static bool has_member(const struct kedge_call *call, const char *name)
+{
+	return json_kind(call->params) == JSON_OBJECT && json_member(call->params, name).size;
+}
+
+static void answer_status(const struct kedge_call *call, void *userdata)
+{
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
+	_cleanup_(freep) char *path = NULL;
+	struct params p;
+	size_t size;
+
+	params_init(&p, call);
+	if (!has_member(call, "path"))
+		reply(call, &b, ledger_append_status(&b, userdata, NULL));
+	else if (params_string(&p, "path", PARAMS_NOT_EMPTY, &path, &size))
+		reply(call, &b, ledger_append_status(&b, userdata, path));
+	else
+		(void)params_refused(&p, call);
+	params_deinit(&p);
+}
+
+/* A whole number that is not negative. Return: whether it is one, or absent. */
+static bool get_number(const struct kedge_call *call, const char *name, int64_t *ret)
+{
+	struct kedge_span value = json_member(call->params, name);
+	int64_t number = 0;
+
+	if (!has_member(call, name))
+		return true;
+	if (value.size > 15)
+		return false;
+	for (size_t i = 0; i < value.size; i++) {
+		if (value.data[i] < '0' || value.data[i] > '9')
+			return false;
+		number = number * 10 + (value.data[i] - '0');
+	}
+	*ret = number;
+	return true;
+}
+
+static void answer_events(const struct kedge_call *call, void *userdata)
+{
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
+	int64_t since_ms = INT64_MIN, most = INT64_MAX;
+
+	if (!get_number(call, "since", &since_ms))
+		(void)kedge_call_refuse(call, 400,
+					"Invalid params: since: expected ms since the "
+					"epoch, a whole number");
+	else if (!get_number(call, "most", &most))
+		(void)kedge_call_refuse(call, 400, "Invalid params: most: expected a whole number");
+	else
+		reply(call, &b, ledger_append_events(&b, userdata, since_ms, (size_t)most));
+}
+
+static void answer_metrics(const struct kedge_call *call, void *userdata)
+{
+	_cleanup_(buf_deinit) struct buf text = BUF_INIT, b = BUF_INIT;
+	int r = ledger_append_metrics(&text, userdata);
+
+	if (r == 0)
+		r = json_append_string(&b,
+				       (struct kedge_span){ buf_front(&text), buf_size(&text) });
+	reply(call, &b, r);
+}
+
+static void push(const struct ledger_event *event, void *userdata)
+{
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
+	struct kedge_server *server = userdata;
+
+	if (kedge_server_clients(server) == 0 || ledger_append_event(&b, event) < 0)
+		return;
+	(void)kedge_server_push(server, PUSH_NAME,
+				(struct kedge_span){ buf_front(&b), buf_size(&b) });
+}
+
+int ledger_serve(struct ledger *l, struct kedge_server *server)
+{
+	struct kedge_method *m = l->methods;
+	int r;
+
+	m[0] = (struct kedge_method){ "sockets_status", answer_status, l };
+	m[1] = (struct kedge_method){ "sockets_events", answer_events, l };
+	m[2] = (struct kedge_method){ "metrics", answer_metrics, l };
+	r = kedge_server_add_methods(server, m, LEDGER_METHODS);
+	if (r == 0)
+		ledger_on_note(l, push, server);
+	return r;
+}

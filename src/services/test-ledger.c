@@ -1,0 +1,255 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "services/ledgerbook.h"
+#include "wire/json.h"
+
+static void note(struct ledger *l, enum kedge_event_kind kind, const char *path,
+		 enum kedge_cause cause, uint64_t outage_ns)
+{
+	static int64_t time_ms = 1000;
+	struct kedge_event event = { .size = sizeof(event),
+				     .kind = kind,
+				     .cause = cause,
+				     .path = path,
+				     .generation = 1,
+				     .outage_ns = outage_ns,
+				     .detail = "" };
+
+	ledger_note(l, &event, NULL, time_ms++);
+}
+
+/* What @append says, as text that the caller frees. */
+static char *told(struct buf *b, int result)
+{
+	assert_int_equal(result, 0);
+	assert_int_equal(buf_append(b, "", 1), 0);
+	return buf_front(b);
+}
+
+static void assert_valid(const char *text)
+{
+	assert_true(json_is_valid(kedge_span(text), 16));
+}
+
+static void assert_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no \"%s\" in: %s", part, text);
+}
+
+static void test_states_follow_the_events(void **state)
+{
+	static const struct {
+		enum kedge_event_kind kind;
+		enum ledger_state after;
+	} steps[] = {
+		{ KEDGE_EVENT_LISTENING, LEDGER_REACHABLE },
+		{ KEDGE_EVENT_BLOCKED, LEDGER_REACHABLE }, /* its anchor is, not the path */
+		{ KEDGE_EVENT_LOST, LEDGER_REPAIRING },
+		{ KEDGE_EVENT_BLOCKED, LEDGER_BLOCKED },
+		{ KEDGE_EVENT_RELINKED, LEDGER_BLOCKED },
+		{ KEDGE_EVENT_RECOVERED, LEDGER_REACHABLE },
+		{ KEDGE_EVENT_DISPLACED, LEDGER_DISPLACED },
+		{ KEDGE_EVENT_FOLLOWED, LEDGER_REACHABLE },
+		{ KEDGE_EVENT_LEFT_ALONE, LEDGER_LEFT_ALONE },
+		{ KEDGE_EVENT_AWAITED, LEDGER_AWAITED },
+	};
+	struct ledger *l = ledger_new(0);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		note(l, steps[i].kind, "/a", KEDGE_CAUSE_NONE, 0);
+		for (int s = 0; s < LEDGER_STATE_MAX_; s++)
+			assert_int_equal(ledger_paths(l, (enum ledger_state)s),
+					 s == (int)steps[i].after);
+	}
+	note(l, KEDGE_EVENT_STOPPED, "/a", KEDGE_CAUSE_NONE, 0);
+	for (int s = 0; s < LEDGER_STATE_MAX_; s++)
+		assert_int_equal(ledger_paths(l, (enum ledger_state)s), 0);
+	ledger_free(l);
+}
+
+/* Every kind of event has a word here, or a path would take the first state by accident. */
+static void test_no_kind_is_forgotten(void **state)
+{
+	(void)state;
+	for (int k = 0; k < KEDGE_EVENT_MAX_; k++) {
+		struct ledger *l = ledger_new(0);
+
+		note(l, KEDGE_EVENT_LOST, "/a", KEDGE_CAUSE_UNLINKED, 0);
+		note(l, (enum kedge_event_kind)k, "/a", KEDGE_CAUSE_UNLINKED, 0);
+		if (ledger_paths(l, LEDGER_REACHABLE) == 1)
+			assert_true(k == KEDGE_EVENT_LISTENING || k == KEDGE_EVENT_RECOVERED ||
+				    k == KEDGE_EVENT_FOLLOWED);
+		ledger_free(l);
+	}
+}
+
+static void test_the_ring_keeps_the_newest(void **state)
+{
+	struct ledger *l = ledger_new(4);
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT, two = BUF_INIT;
+	char *text;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		note(l, KEDGE_EVENT_LOST, "/a", KEDGE_CAUSE_UNLINKED, 0);
+	text = told(&b, ledger_append_events(&b, l, INT64_MIN, SIZE_MAX));
+	assert_valid(text);
+	assert_has(text, "[{\"number\":7,");
+	assert_has(text, "\"number\":10,");
+	assert_int_equal(ledger_count(l, KEDGE_EVENT_LOST), 10);
+	text = told(&two, ledger_append_events(&two, l, INT64_MIN, 2));
+	assert_has(text, "[{\"number\":9,");
+	ledger_free(l);
+}
+
+static void test_since_leaves_the_older_out(void **state)
+{
+	struct ledger *l = ledger_new(0);
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
+	struct kedge_event event = { .kind = KEDGE_EVENT_LOST, .path = "/a", .detail = "" };
+
+	(void)state;
+	for (int i = 1; i <= 3; i++)
+		ledger_note(l, &event, NULL, 1000 * i);
+	assert_has(told(&b, ledger_append_events(&b, l, 2000, SIZE_MAX)), "[{\"number\":2,");
+	ledger_free(l);
+}
+
+/* A path may hold any byte but NUL; what is told is JSON, and one line. */
+static void test_hostile_names_stay_json(void **state)
+{
+	struct ledger_actor by = {
+		.pid = 7, .uid = 1, .comm = "a\"b\\c\n", .exe = "/x/\xff\xc0\x80"
+	};
+	struct kedge_event event = { .kind = KEDGE_EVENT_LOST,
+				     .cause = KEDGE_CAUSE_UNLINKED,
+				     .path = "/tmp/\x80\xf8 \"q\"\n\xe2\x82\xac",
+				     .detail = "\x1b[31m",
+				     .error = -EACCES };
+	struct ledger *l = ledger_new(0);
+	_cleanup_(buf_deinit) struct buf events = BUF_INIT, status = BUF_INIT;
+	char *text;
+
+	(void)state;
+	ledger_note(l, &event, &by, 1767323045678);
+	text = told(&events, ledger_append_events(&events, l, INT64_MIN, 1));
+	assert_valid(text);
+	assert_null(strchr(text, '\n'));
+	assert_null(strchr(text, '\x1b'));
+	assert_has(text, "\"time\":\"2026-01-02T03:04:05.678Z\"");
+	assert_has(text, "/tmp/?? \\\"q\\\"?\xe2\x82\xac");
+	assert_has(text, "\"by\":{\"pid\":7,\"uid\":1,");
+	assert_valid(told(&status, ledger_append_status(&status, l, NULL)));
+	ledger_free(l);
+}
+
+static void test_texts_are_cut(void **state)
+{
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
+	struct ledger *l = ledger_new(0);
+	size_t size = 3 * LEDGER_TEXT_MAX;
+	char *path = malloc(size);
+
+	(void)state;
+	memset(path, 'x', size);
+	path[size - 1] = '\0';
+	note(l, KEDGE_EVENT_LOST, path, KEDGE_CAUSE_UNLINKED, 0);
+	(void)told(&b, ledger_append_events(&b, l, INT64_MIN, 1));
+	assert_in_range(buf_size(&b), LEDGER_TEXT_MAX, LEDGER_TEXT_MAX + 300);
+	free(path);
+	ledger_free(l);
+}
+
+static void test_outages_fall_into_buckets(void **state)
+{
+	struct ledger *l = ledger_new(0);
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
+	char *text;
+
+	(void)state;
+	note(l, KEDGE_EVENT_LOST, "/a", KEDGE_CAUSE_RENAMED, 0);
+	note(l, KEDGE_EVENT_RECOVERED, "/a", KEDGE_CAUSE_RENAMED, 25 * NSEC_PER_USEC);
+	note(l, KEDGE_EVENT_RECOVERED, "/a", KEDGE_CAUSE_RENAMED, 2 * NSEC_PER_MSEC);
+	note(l, KEDGE_EVENT_RECOVERED, "/a", KEDGE_CAUSE_RENAMED, 90 * NSEC_PER_SEC);
+	text = told(&b, ledger_append_metrics(&b, l));
+	assert_has(text, "kedge_outage_seconds_bucket{le=\"2.5e-05\"} 1\n");
+	assert_has(text, "kedge_outage_seconds_bucket{le=\"0.001\"} 1\n");
+	assert_has(text, "kedge_outage_seconds_bucket{le=\"0.01\"} 2\n");
+	assert_has(text, "kedge_outage_seconds_bucket{le=\"60\"} 2\n");
+	assert_has(text, "kedge_outage_seconds_bucket{le=\"+Inf\"} 3\n");
+	assert_has(text, "kedge_outage_seconds_sum 90.002025000\n");
+	assert_has(text, "kedge_losses_total{cause=\"renamed\"} 1\n");
+	assert_has(text, "kedge_paths{state=\"reachable\"} 1\n");
+	ledger_free(l);
+}
+
+/* The guard as a whole recovers from blindness: that was no outage of a path. */
+static void test_the_guard_itself_is_no_path(void **state)
+{
+	struct ledger *l = ledger_new(0);
+
+	(void)state;
+	note(l, KEDGE_EVENT_DEGRADED, "", KEDGE_CAUSE_NONE, 0);
+	note(l, KEDGE_EVENT_RECOVERED, "", KEDGE_CAUSE_NONE, 0);
+	assert_int_equal(ledger_paths(l, LEDGER_REACHABLE), 0);
+	assert_int_equal(l->outage_count, 0);
+	ledger_free(l);
+}
+
+static void describe(struct buf *b, const char *path, void *userdata)
+{
+	(void)userdata;
+	(void)buf_appendf(b, ",\"length\":%zu", strlen(path));
+}
+
+static void test_status_of_many_paths(void **state)
+{
+	struct ledger *l = ledger_new(16);
+	_cleanup_(buf_deinit) struct buf all = BUF_INIT, one = BUF_INIT;
+	char path[32], *text;
+
+	(void)state;
+	for (int i = 0; i < 3000; i++) {
+		(void)snprintf(path, sizeof(path), "/run/%d", i);
+		note(l, KEDGE_EVENT_LISTENING, path, KEDGE_CAUSE_NONE, 0);
+	}
+	for (int i = 0; i < 3000; i += 2) {
+		(void)snprintf(path, sizeof(path), "/run/%d", i);
+		note(l, KEDGE_EVENT_STOPPED, path, KEDGE_CAUSE_NONE, 0);
+	}
+	assert_int_equal(ledger_paths(l, LEDGER_REACHABLE), 1500);
+	ledger_on_describe(l, describe, NULL);
+	assert_valid(told(&all, ledger_append_status(&all, l, NULL)));
+	text = told(&one, ledger_append_status(&one, l, "/run/2999"));
+	assert_has(text, "{\"paths\":[{\"path\":\"/run/2999\",\"state\":\"reachable\"");
+	assert_has(text, "\"length\":9}]");
+	ledger_free(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_states_follow_the_events),
+		cmocka_unit_test(test_no_kind_is_forgotten),
+		cmocka_unit_test(test_the_ring_keeps_the_newest),
+		cmocka_unit_test(test_since_leaves_the_older_out),
+		cmocka_unit_test(test_hostile_names_stay_json),
+		cmocka_unit_test(test_texts_are_cut),
+		cmocka_unit_test(test_outages_fall_into_buckets),
+		cmocka_unit_test(test_the_guard_itself_is_no_path),
+		cmocka_unit_test(test_status_of_many_paths),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
