@@ -22,7 +22,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_serve, command_call;
+extern const struct command command_serve, command_call, command_ls;
 
 /* Say what is wrong on stderr, one line. Return: EXIT_USAGE. */
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "cmd/command.h"
 
-static const struct command *const commands[] = { &command_serve, &command_call };
+static const struct command *const commands[] = { &command_serve, &command_call, &command_ls };
 
 int usage_error(const char *format, ...)
 {

@@ -303,7 +303,7 @@ static void test_other_namespace(void **state)
 	int r = diag_list(own, UINT32_MAX, &list);
 
 	(void)state;
-	assert_int_equal(r, geteuid() == 0 ? 0 : -EPERM);
+	assert_true(r == 0 || r == -EPERM);
 	assert_true((list.count > 0) == (r == 0));
 	diag_list_deinit(&list);
 	assert_int_equal(diag_list(DIAG_NETNS_OWN, UINT32_MAX, &list), 0);
