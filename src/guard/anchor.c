@@ -1,7 +1,6 @@
 #include "guard/anchor.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,8 +16,6 @@
 #define ANCHOR_PREFIX_BYTES 17
 /* A predecessor's note that spans more than this is not believed. */
 #define ANCHOR_SWEEP_SPAN_MAX 4096
-/* Nobody counts that far: what claims to be beyond is no generation of ours. */
-#define GENERATION_MAX (UINT64_C(1) << 53)
 
 /* Whether the open directory is one that only we can write to. */
 static bool is_private(const struct guard_ports *p, int fd)
@@ -111,6 +108,7 @@ struct anchor_dir *anchor_dir_abandon(struct anchor_dir *a)
 		a->ports->close(a->ports->ctx, a->fd);
 	if (a->parent >= 0)
 		a->ports->close(a->ports->ctx, a->parent);
+	leftovers_free(a->leftovers);
 	free(a);
 	return NULL;
 }
@@ -204,78 +202,93 @@ void anchor_unlock(struct anchor_dir *a, const char *place, const char *socket, 
 	p->unlock(p->ctx, lock);
 }
 
-int anchor_remove(struct anchor_dir *a, const char *name, const struct node *node)
+/* Remove dir/name if it is @node. Return: 0; -ESTALE: it is something else. */
+static int remove_if(const struct guard_ports *p, int dir, const char *name,
+		     const struct node *node)
 {
-	const struct guard_ports *p = a->ports;
 	struct node there;
-	int r = p->stat(p->ctx, a->fd, name, &there);
+	int r = p->stat(p->ctx, dir, name, &there);
 
 	if (r < 0)
 		return r;
-	return node_same(&there, node) ? p->unlink(p->ctx, a->fd, name) : -ESTALE;
+	return node_same(&there, node) ? p->unlink(p->ctx, dir, name) : -ESTALE;
 }
 
-/* Remove one stale anchor, if that is what it is. */
-static void sweep_one(struct anchor_dir *a, const char *name)
+int anchor_remove(struct anchor_dir *a, const char *name, const struct node *node)
 {
-	const struct guard_ports *p = a->ports;
+	return remove_if(a->ports, a->fd, name, node);
+}
+
+int anchor_sweep_name(const struct guard_ports *p, int dir, const char *name)
+{
 	struct node node;
 
-	if (p->stat(p->ctx, a->fd, name, &node) < 0 || node.kind != NODE_SOCKET ||
+	if (p->stat(p->ctx, dir, name, &node) < 0 || node.kind != NODE_SOCKET ||
 	    node.uid != p->uid(p->ctx))
-		return;
+		return -ESTALE;
 	/* A stream probe tells a bound socket of any type: it is not refused as stale. */
-	if (p->probe(p->ctx, a->fd, name, 0) == PROBE_STALE)
-		(void)anchor_remove(a, name, &node);
+	if (p->probe(p->ctx, dir, name, 0) != PROBE_STALE)
+		return -EADDRINUSE;
+	return remove_if(p, dir, name, &node);
 }
 
-struct sweep {
-	struct anchor_dir *dir;
-	struct anchor_name prefix; /* "NAME." */
-	uint64_t highest;
-};
-
-static void sweep_listed(const char *name, void *userdata)
-{
-	struct sweep *s = userdata;
-	size_t n = strlen(s->prefix.text);
-	uint64_t generation;
-	char *end;
-
-	if (strncmp(name, s->prefix.text, n) != 0 || !isdigit((unsigned char)name[n]))
-		return;
-	generation = strtoull(name + n, &end, 10);
-	if ((*end && strcmp(end, ".out") != 0) || generation > GENERATION_MAX)
-		return;
-	if (generation > s->highest)
-		s->highest = generation;
-	sweep_one(s->dir, name);
-}
-
-/* The note says which generations there may be: no need to list a large directory. */
-static void sweep_noted(struct sweep *s, const char *place, const char *socket,
-			const struct lock_note *note)
+/* Remove what is stale of one generation. */
+static void sweep_generation(struct anchor_dir *a, const char *place, const char *socket,
+			     uint64_t generation, const char *ending)
 {
 	char suffix[ANCHOR_SUFFIX_MAX + 1];
 
+	(void)snprintf(suffix, sizeof(suffix), "%" PRIu64 "%s", generation, ending);
+	(void)anchor_sweep_name(a->ports, a->fd, anchor_name(a, place, socket, suffix).text);
+}
+
+/* The note says which generations there may be: no need to list a large directory. */
+static uint64_t sweep_noted(struct anchor_dir *a, const char *place, const char *socket,
+			    const struct lock_note *note)
+{
 	for (uint64_t g = note->low; g <= note->high; g++) {
-		(void)snprintf(suffix, sizeof(suffix), "%" PRIu64, g);
-		sweep_one(s->dir, anchor_name(s->dir, place, socket, suffix).text);
-		(void)snprintf(suffix, sizeof(suffix), "%" PRIu64 ".out", g);
-		sweep_one(s->dir, anchor_name(s->dir, place, socket, suffix).text);
+		sweep_generation(a, place, socket, g, "");
+		sweep_generation(a, place, socket, g, ".out");
 	}
-	s->highest = note->high;
+	return note->high;
+}
+
+static uint64_t sweep_listed(struct anchor_dir *a, const char *place, const char *socket)
+{
+	struct anchor_name prefix = anchor_name(a, place, socket, "");
+	uint64_t highest = 0;
+
+	for (const struct leftover *l = leftovers_of(a->leftovers, prefix.text); l; l = l->next) {
+		if (l->generation > highest)
+			highest = l->generation;
+		sweep_generation(a, place, socket, l->generation, l->suffix);
+	}
+	return highest;
+}
+
+static bool note_believed(const struct lock_note *note)
+{
+	return note->known && note->low <= note->high && note->high <= GENERATION_MAX &&
+	       note->high - note->low < ANCHOR_SWEEP_SPAN_MAX;
+}
+
+void anchor_dir_forget_listing(struct anchor_dir *a)
+{
+	a->leftovers = leftovers_free(a->leftovers);
+}
+
+static int list_leftovers(struct anchor_dir *a)
+{
+	if (leftovers_fresh(a->leftovers, a->ports))
+		return 0;
+	anchor_dir_forget_listing(a);
+	return leftovers_list(&a->leftovers, a->ports, a->fd);
 }
 
 uint64_t anchor_sweep(struct anchor_dir *a, const char *place, const char *socket,
 		      const struct lock_note *note)
 {
-	struct sweep s = { .dir = a, .prefix = anchor_name(a, place, socket, "") };
-
-	if (note->known && note->low <= note->high && note->high <= GENERATION_MAX &&
-	    note->high - note->low < ANCHOR_SWEEP_SPAN_MAX)
-		sweep_noted(&s, place, socket, note);
-	else
-		(void)a->ports->list(a->ports->ctx, a->fd, sweep_listed, &s);
-	return s.highest;
+	if (note_believed(note))
+		return sweep_noted(a, place, socket, note);
+	return list_leftovers(a) < 0 ? 0 : sweep_listed(a, place, socket);
 }

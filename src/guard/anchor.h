@@ -7,12 +7,15 @@
  */
 #pragma once
 
+#include "guard/leftovers.h"
 #include "guard/ports.h"
 
 /* The longest suffix of a name in an anchor directory: ".18446744073709551615.out". */
 #define ANCHOR_SUFFIX_MAX 25
 /* NAME_MAX of Linux: the longest component of a path. */
 #define ANCHOR_NAME_MAX 255
+/* Nobody counts that far: what claims to be beyond is no generation of ours. */
+#define GENERATION_MAX (UINT64_C(1) << 53)
 
 struct anchor_dir {
 	const struct guard_ports *ports;
@@ -21,6 +24,7 @@ struct anchor_dir {
 	int parent;  /* the directory it is an entry of, to remove it in the end */
 	bool made;   /* by us just now: one that was given to us is not ours to remove */
 	bool shared; /* it serves several directories: names carry a hash of theirs */
+	struct leftovers *leftovers; /* of its last listing; NULL: none that is kept */
 	char name[ANCHOR_NAME_MAX + 1];
 };
 
@@ -89,6 +93,17 @@ void anchor_unlock(struct anchor_dir *a, const char *place, const char *socket, 
  */
 uint64_t anchor_sweep(struct anchor_dir *a, const char *place, const char *socket,
 		      const struct lock_note *note);
+
+/* Free what is kept of the last listing: the next sweep that needs one lists anew. */
+void anchor_dir_forget_listing(struct anchor_dir *a);
+
+/**
+ * anchor_sweep_name() - remove a private name that a crash left, if that is what it is
+ *
+ * Return: 0; -ESTALE: no socket of this user's; -EADDRINUSE: somebody listens on it,
+ *         is about to, or cannot be asked; else as from the system.
+ */
+int anchor_sweep_name(const struct guard_ports *ports, int dir, const char *name);
 
 /* Remove dir/name if it is @node. Return: 0; -ESTALE: it is something else. */
 int anchor_remove(struct anchor_dir *a, const char *name, const struct node *node);

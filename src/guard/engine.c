@@ -239,60 +239,7 @@ int engine_add(struct engine *e, const char *path, const struct listen_config *c
 	return 0;
 }
 
-/* Hints. */
-
-void engine_hint(struct engine *e, struct guarded *g)
-{
-	if (!g->closed && list_empty(&g->dirty))
-		list_append(&e->dirty, &g->dirty);
-}
-
-static void hint_place(struct engine *e, struct place *place)
-{
-	place->seen_turn = 0;
-	list_for_each (it, &place->members)
-		engine_hint(e, list_entry(it, struct guarded, in_place));
-}
-
-void engine_hint_watch(struct engine *e, int watch)
-{
-	for (struct watcher *w = watches_of(&e->watches, watch); w; w = w->next) {
-		struct guarded *g = w->owner;
-
-		switch (w->kind) {
-		case WATCHER_PLACE:
-			hint_place(e, w->owner);
-			break;
-		case WATCHER_LISTENER:
-			g->hinted = true;
-			engine_hint(e, g);
-			break;
-		case WATCHER_STRANGER:
-			g->record.probe_until_ns = 0;
-			engine_hint(e, g);
-			break;
-		}
-	}
-}
-
-void engine_hint_dropped(struct engine *e, int watch)
-{
-	engine_hint_watch(e, watch);
-	watches_dropped(&e->watches, watch);
-}
-
-void engine_hint_all(struct engine *e)
-{
-	list_for_each (it, &e->places)
-		hint_place(e, list_entry(it, struct place, link));
-}
-
-void engine_hint_overflow(struct engine *e)
-{
-	engine_hint_all(e);
-	list_for_each (it, &e->dirty)
-		list_entry(it, struct guarded, dirty)->hinted = true;
-}
+/* Events. */
 
 /* Watch again whatever lost its watch, or never had one. */
 static void watch_all(struct engine *e)

@@ -58,6 +58,8 @@ int engine_add(struct engine *e, const char *path, const struct listen_config *c
 
 /* Hints. They only mark what is to be looked at. */
 void engine_hint_watch(struct engine *e, int watch);
+/* ... where the event was about the entry @name of a watched directory. */
+void engine_hint_entry(struct engine *e, int watch, const char *name);
 void engine_hint_dropped(struct engine *e, int watch);
 void engine_hint_all(struct engine *e);
 /* Events were lost: nothing that is seen may be believed without a check. */
