@@ -83,6 +83,9 @@ struct guarded {
 
 /* The directory and name of a private name of this path: ".GEN", ".GEN.out". */
 struct spare {
+/* A private name is taken only by a leftover of ours: try the next one, so often. */
+#define SPARE_TRIES 16
+
 	int dir;
 	struct anchor_name name;
 };

@@ -126,12 +126,62 @@ static int complete(struct listener *l, struct guarded *g, const struct spare *a
 	return r < 0 ? r : p->stat_fd(p->ctx, l->handle, &l->node);
 }
 
-int listener_make(struct listener **ret, struct guarded *g, uint64_t generation)
+/*
+ * A private name that nobody has, for @l. A crash may have left one that no note
+ * tells of, and beside the path there are no notes: what is stale goes, what is
+ * alive is another instance's, and the next generation is taken.
+ */
+static int find_free_name(struct listener *l, struct guarded *g, struct spare *ret)
 {
 	const struct guard_ports *p = g->engine->ports;
-	struct listener *l = listener_new(g, generation);
+	struct node there;
+
+	for (int i = 0; i < SPARE_TRIES; i++) {
+		int r;
+
+		*ret = guarded_spare(g, l->home, l->generation, "");
+		r = p->stat(p->ctx, ret->dir, ret->name.text, &there);
+		if (r < 0 || there.kind == NODE_NONE)
+			return r;
+		if (anchor_sweep_name(p, ret->dir, ret->name.text) < 0)
+			l->generation = ++g->generation;
+	}
+	return -EADDRINUSE;
+}
+
+/* The name was free, so a socket that has it now, bound but never opened, is of our making. */
+static void remove_unopened(const struct guarded *g, const struct spare *at)
+{
+	const struct guard_ports *p = g->engine->ports;
 	struct node left;
+
+	if (p->stat(p->ctx, at->dir, at->name.text, &left) == 0 && left.kind == NODE_SOCKET &&
+	    left.uid == p->uid(p->ctx))
+		(void)p->unlink(p->ctx, at->dir, at->name.text);
+}
+
+/* As listener_make(), but a listener that failed is left to the caller. */
+static int make_at_free_name(struct listener *l, struct guarded *g)
+{
 	struct spare at;
+	int r = find_free_name(l, g, &at);
+
+	if (r < 0)
+		return r;
+	r = l->fd = bind_at(g, &at);
+	if (r == -EADDRINUSE)
+		return r;
+	if (r >= 0)
+		r = complete(l, g, &at);
+	if (l->handle < 0)
+		remove_unopened(g, &at);
+	/* The owner's callback may have closed the path: then nothing is published. */
+	return r >= 0 && g->closed ? -ESTALE : r;
+}
+
+int listener_make(struct listener **ret, struct guarded *g, uint64_t generation)
+{
+	struct listener *l = listener_new(g, generation);
 	int r;
 
 	if (!l)
@@ -140,18 +190,8 @@ int listener_make(struct listener **ret, struct guarded *g, uint64_t generation)
 		l->home = anchor_dir_ref(g->place->anchors);
 	l->made = true;
 	l->draft = !l->home;
-	at = guarded_spare(g, l->home, generation, "");
-	r = l->fd = bind_at(g, &at);
-	if (r >= 0)
-		r = complete(l, g, &at);
-	/* The owner's callback may have closed the path: then nothing is published. */
-	if (r >= 0 && g->closed)
-		r = -ESTALE;
+	r = make_at_free_name(l, g);
 	if (r < 0) {
-		/* Bound, but never opened: a socket under a private name is of our making. */
-		if (l->handle < 0 && p->stat(p->ctx, at.dir, at.name.text, &left) == 0 &&
-		    left.kind == NODE_SOCKET && left.uid == p->uid(p->ctx))
-			(void)p->unlink(p->ctx, at.dir, at.name.text);
 		listener_close(l, g);
 		return r;
 	}

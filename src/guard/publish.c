@@ -15,9 +15,6 @@
 /* Names NAME.displaced.1 to .999 are tried; beyond that somebody should tidy up. */
 #define ASIDE_NAMES_MAX 999
 
-/* A private name is taken only by a leftover of ours: try the next one, so often. */
-#define SPARE_TRIES 16
-
 int publish_link(struct guarded *g)
 {
 	const struct guard_ports *p = g->engine->ports;

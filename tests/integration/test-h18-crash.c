@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define CRASHES 10
+#define SOCKETS 20
 
 static int try_listen(struct fixture *f, struct kedge_error *error)
 {
@@ -267,6 +268,59 @@ static void strange_lock_files(struct fixture *f)
 	}
 }
 
+/* A sweeper of old files took the lock files and spared the sockets. */
+static void lock_files_gone(struct fixture *f)
+{
+	for (int i = 0; i < SOCKETS; i++)
+		make_stale(text("%s/%d.sock", f->dir, i));
+	make_dir(anchor_dir_of(f), 0700);
+	for (int i = 0; i < SOCKETS; i++) {
+		make_stale(text("%s/%d.sock.%d", anchor_dir_of(f), i, i % 3 + 1));
+		make_stale(text("%s/%d.sock.%d.out", anchor_dir_of(f), i, i + 2));
+	}
+	start_guard(f, KEDGE_INTERVAL_NONE);
+	for (int i = 0; i < SOCKETS; i++)
+		also_listen(f, text("%s/%d.sock", f->dir, i));
+	for (int i = 0; i < SOCKETS; i++)
+		assert_int_equal(count_names(anchor_dir_of(f), text("%d.sock.", i)), 2);
+	f->guard = kedge_guard_free(f->guard);
+	assert_int_equal(count_names(f->dir, ""), 2);
+}
+
+/* Neither of the two names is free: no anchors, and no lock with a note. */
+static void forbid_anchors(struct fixture *f)
+{
+	write_file(anchor_dir_of(f), "theirs");
+	write_file(text("%s-1", anchor_dir_of(f)), "theirs");
+	f->kedge_names = 1;
+}
+
+/* A crash between bind and publish, where a listener is made beside its path: the name
+ * stayed taken, and no start succeeded until somebody removed a hidden file. */
+static void draft_left_beside_the_path(struct fixture *f)
+{
+	forbid_anchors(f);
+	make_stale(in_dir(f, ".x.sock.kedge-1"));
+	start_listening(f, 50);
+	assert_true(reachable(f));
+	assert_false(exists(in_dir(f, ".x.sock.kedge-1")));
+	stop_guard(f);
+	assert_int_equal(count_names(f->dir, ""), 4);
+}
+
+/* The same name, but somebody listens there: it was removed as if it were ours. */
+static void live_draft_beside_the_path(struct fixture *f)
+{
+	int other = stranger_new(f, in_dir(f, ".x.sock.kedge-1"));
+
+	forbid_anchors(f);
+	start_listening(f, 50);
+	assert_true(reachable(f));
+	assert_int_equal(who_answers(f, in_dir(f, ".x.sock.kedge-1")), other);
+	stop_guard(f);
+	assert_int_equal(who_answers(f, in_dir(f, ".x.sock.kedge-1")), other);
+}
+
 static const struct test_case cases[] = {
 	{ "h18 killed", killed, ANYWHERE },
 	{ "h18 killed without a path", killed_without_a_path, ANYWHERE },
@@ -281,6 +335,9 @@ static const struct test_case cases[] = {
 	{ "h18 names that begin alike", names_that_begin_alike, ANYWHERE },
 	{ "h18 ... in two processes", names_that_begin_alike_in_two_processes, ANYWHERE },
 	{ "h18 strange lock files", strange_lock_files, ANYWHERE },
+	{ "h18 lock files gone", lock_files_gone, ANYWHERE },
+	{ "h18 a draft left beside the path", draft_left_beside_the_path, ANYWHERE },
+	{ "h18 a live draft beside the path", live_draft_beside_the_path, ANYWHERE },
 };
 
 int main(void)
