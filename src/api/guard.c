@@ -247,6 +247,11 @@ static void on_watch(void *userdata, int watch)
 	engine_hint_watch(userdata, watch);
 }
 
+static void on_entry(void *userdata, int watch, const char *name)
+{
+	engine_hint_entry(userdata, watch, name);
+}
+
 static void on_dropped(void *userdata, int watch)
 {
 	engine_hint_dropped(userdata, watch);
@@ -276,7 +281,8 @@ static void retry_events(struct kedge_guard *guard)
 
 int kedge_guard_process(struct kedge_guard *guard)
 {
-	static const struct world_events events = { on_watch, on_dropped, on_overflow, on_mounts };
+	static const struct world_events events = { on_watch, on_entry, on_dropped, on_overflow,
+						    on_mounts };
 
 	if (is_foreign(guard))
 		return -ESTALE;

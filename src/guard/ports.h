@@ -35,7 +35,7 @@ struct listener_spec {
 
 enum watch_what {
 	WATCH_INODE,     /* any name of the inode, its mode and owner */
-	WATCH_DIRECTORY, /* the directory itself, not its entries */
+	WATCH_DIRECTORY, /* the directory itself; Linux tells of its entries' rights too */
 	WATCH_ENTRIES,   /* its entries as well: where an inode refuses a watch */
 };
 

@@ -145,6 +145,8 @@ static void pass_on(const struct inotify_event *event, const struct world_events
 		events->on_overflow(userdata);
 	else if (event->mask & IN_IGNORED)
 		events->on_dropped(userdata, event->wd);
+	else if (event->len > 0)
+		events->on_entry(userdata, event->wd, event->name);
 	else
 		events->on_watch(userdata, event->wd);
 }

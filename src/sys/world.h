@@ -24,6 +24,8 @@ struct world {
 /* What came in; called by world_read(). */
 struct world_events {
 	void (*on_watch)(void *userdata, int watch);
+	/* ... of an entry of the directory that is watched, not of the directory itself. */
+	void (*on_entry)(void *userdata, int watch, const char *name);
 	void (*on_dropped)(void *userdata, int watch); /* the system ended that watch */
 	void (*on_overflow)(void *userdata);
 	void (*on_mounts)(void *userdata);

@@ -584,6 +584,24 @@ static void listener_shut_down(struct fixture *f)
 	GUARD_UNTIL(f, reachable(f));
 }
 
+/* Events about the neighbours of a socket cost no look: only a look finds that a listener
+ * has shut down, so as long as that goes unnoticed there was none. */
+static void busy_directory(struct fixture *f)
+{
+	write_file(in_dir(f, "neighbour"), "theirs");
+	start_listening(f, KEDGE_INTERVAL_NONE);
+	guard_for(f, 20);
+	DO(shutdown(f->fd, SHUT_RDWR));
+	DO(chmod(in_dir(f, "neighbour"), 0600));
+	DO(unlink(in_dir(f, "neighbour")));
+	make_dir(in_root(f, "run2"), 0700);
+	DO(chmod(in_root(f, "run2"), 0711));
+	guard_for(f, 100);
+	ASSERT_STORY(f, !seen(f, KEDGE_EVENT_LOST));
+	DO(chmod(f->dir, 0711));
+	GUARD_UNTIL(f, seen(f, KEDGE_EVENT_LOST) && reachable(f));
+}
+
 /* A small status struct of an older caller is filled to its size, and no further. */
 static void status_of_an_older_caller(struct fixture *f)
 {
@@ -657,6 +675,7 @@ static const struct test_case cases[] = {
 	{ "two guards", two_guards, ANYWHERE },
 	{ "listen in a replaced directory", listen_in_a_replaced_directory, ANYWHERE },
 	{ "a listener that shut down", listener_shut_down, ANYWHERE },
+	{ "a busy directory", busy_directory, ANYWHERE },
 	{ "status for an older caller", status_of_an_older_caller, ON_TMPFS },
 	{ "names of everything", names_of_everything, ON_TMPFS },
 	{ "nothing of the process is changed", changes_nothing_of_the_process, ANYWHERE },
