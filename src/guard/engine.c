@@ -318,6 +318,7 @@ static bool take_step(struct guarded *g)
 		rest_until(g, plan.deadline_ns);
 		return false;
 	}
+	g->backing_seen &= plan.action == ACTION_LINK;
 	result = guarded_act(g, plan.action, &look);
 	if (g->closed)
 		return false;
@@ -339,6 +340,7 @@ static void take_turn(struct engine *e, struct guarded *g)
 	unsigned steps = 0;
 
 	e->busy = g;
+	g->backing_seen = false;
 	while (steps < TURN_STEPS_MAX && take_step(g))
 		steps++;
 	if (!g->closed && steps == TURN_STEPS_MAX)

@@ -70,6 +70,8 @@ struct guarded {
 
 	struct record record;
 	bool hinted; /* an event spoke of our inode, and no look has settled it since */
+	/* Of this turn's first look, and good until something but a link is done. */
+	bool backing_seen, listener_dead, anchored;
 	bool closed; /* kedge_guard_close() came, maybe from a callback in our midst */
 
 	/* What was said of it. */
@@ -81,11 +83,11 @@ struct guarded {
 	struct guarded_counts counts;
 };
 
-/* The directory and name of a private name of this path: ".GEN", ".GEN.out". */
-struct spare {
 /* A private name is taken only by a leftover of ours: try the next one, so often. */
 #define SPARE_TRIES 16
 
+/* The directory and name of a private name of this path: ".GEN", ".GEN.out". */
+struct spare {
 	int dir;
 	struct anchor_name name;
 };

@@ -229,6 +229,7 @@ static void anchor_first(struct guarded *g)
 	struct look look;
 
 	guarded_look(g, &look);
+	g->backing_seen = false;
 	if (g->place->anchors)
 		(void)guarded_act(g, ACTION_ANCHOR, &look);
 }

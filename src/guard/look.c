@@ -70,19 +70,43 @@ static bool is_anchored(const struct guarded *g)
 	return p->stat(p->ctx, at.dir, at.name.text, &node) == 0 && node_same(&node, &c->node);
 }
 
-void guarded_look(struct guarded *g, struct look *l)
+/* What our inode is like. A name that leads to it tells as well as the handle does: it is
+ * the inode that is asked, however stale the name; but a mount may show another owner. */
+static void look_inode(const struct guarded *g, struct look *l)
 {
 	const struct guard_ports *p = g->engine->ports;
+
+	if (l->dir == LOOK_DIR_SAME && l->path == LOOK_PATH_OURS && !l->mounted)
+		l->ours = l->path_node;
+	else if (p->stat_fd(p->ctx, g->current->handle, &l->ours) < 0)
+		l->ours = (struct node){ 0 };
+}
+
+/* What no link can change is asked once a turn: 10,000 paths that are lost at once wait
+ * for each other's looks. */
+static void look_backing(struct guarded *g, struct look *l)
+{
+	const struct guard_ports *p = g->engine->ports;
+
+	if (!g->backing_seen) {
+		g->listener_dead = p->listener_dead(p->ctx, g->current->fd) != 0;
+		g->anchored = is_anchored(g);
+		g->backing_seen = true;
+	}
+	l->listener_dead = g->listener_dead;
+	l->anchored = g->anchored;
+}
+
+void guarded_look(struct guarded *g, struct look *l)
+{
 	const struct listener *c = g->current;
 
 	*l = (struct look){ .hinted = g->hinted, .mounted = c->mounted };
 	look_dir(g->place, g->engine, l);
-	if (p->stat_fd(p->ctx, c->handle, &l->ours) < 0)
-		l->ours = (struct node){ 0 };
-	l->listener_dead = p->listener_dead(p->ctx, c->fd) != 0;
 	if (l->dir == LOOK_DIR_SAME)
 		look_path(g, l);
-	l->anchored = is_anchored(g);
+	look_inode(g, l);
+	look_backing(g, l);
 	l->anchor_wanted = place_wants_anchors(g->place);
 	l->anchor_home = c->home && c->home == g->place->anchors;
 	l->locked_home = g->lock_home && g->lock_home == g->place->anchors;

@@ -300,14 +300,24 @@ static void note_new_ground(struct record *r)
 	r->anchor_verified = false;
 }
 
+static bool note_link(struct record *r, int result, const struct look *l)
+{
+	r->verified = result >= 0;
+	r->cross_mount = result == -EXDEV;
+	/* It was made from the anchor, so that is no stale name either; and the event
+	 * that the new link itself raises asks once more. */
+	if (result == 0 && l->anchored)
+		r->anchor_verified = true;
+	return result >= 0 || result == -EXDEV;
+}
+
 /* Outcomes that are knowledge and no failure. Return: whether this was one. */
-static bool note_outcome(struct record *r, enum action action, int result, uint64_t now_ns)
+static bool note_outcome(struct record *r, enum action action, int result, const struct look *l,
+			 uint64_t now_ns)
 {
 	switch (action) {
 	case ACTION_LINK:
-		r->verified = result >= 0;
-		r->cross_mount = result == -EXDEV;
-		return result >= 0 || result == -EXDEV;
+		return note_link(r, result, l);
 	case ACTION_BIND_MOUNT:
 		r->mount_failed = result < 0;
 		return true;
@@ -345,7 +355,7 @@ void record_acted(struct record *r, enum action action, int result, const struct
 
 	if (action == ACTION_PROBE)
 		note_probe(r, result, l, now_ns);
-	else if (!note_outcome(r, action, result, now_ns) && result != -EAGAIN)
+	else if (!note_outcome(r, action, result, l, now_ns) && result != -EAGAIN)
 		note_failure(r, result, l, now_ns);
 }
 
