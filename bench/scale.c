@@ -92,6 +92,10 @@ int main(int argc, char **argv)
 
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && getrlimit(RLIMIT_NOFILE, &files) == 0)
 		paths = (unsigned)(files.rlim_cur - 100) / 3;
+	if (paths == 0) {
+		fputs("scale: the number of paths is not one from 1 up\n", stderr);
+		return 2;
+	}
 	if (!mkdtemp(dir) || kedge_guard_new(&guard, &options) < 0)
 		measure_die("scale");
 	before = mallinfo2().uordblks;

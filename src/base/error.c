@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-int error_set(struct kedge_error *error, int code, const char *format, ...)
+void error_fill(struct kedge_error *error, int code, const char *format, ...)
 {
 	va_list args;
 
 	if (!error)
-		return code;
+		return;
 
 	error->code = code;
 	va_start(args, format);
@@ -20,7 +20,6 @@ int error_set(struct kedge_error *error, int code, const char *format, ...)
 	for (unsigned char *c = (unsigned char *)error->text; *c; c++)
 		if (*c < 0x20 || *c == 0x7f)
 			*c = '?';
-	return code;
 }
 
 const char *error_words(int code)

@@ -4,15 +4,22 @@
 #include "kedge/error.h"
 
 /**
- * error_set() - note why something failed
+ * error_fill() - note why something failed
  * @error:  filled in; may be NULL
  * @code:   negative errno value
  * @format: printf format of the one line; cut at KEDGE_ERROR_TEXT_MAX - 1
- *
- * Return: @code, so that `return error_set(...)` reads well.
  */
-int error_set(struct kedge_error *error, int code, const char *format, ...)
+void error_fill(struct kedge_error *error, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The same, and the value is @code: `return error_set(...)`. A macro, because whoever reads
+ * one file at a time (the analyzer) would think that a function may return 0 here. */
+#define error_set(error, code, ...)                                                                \
+	({                                                                                         \
+		int _code = (code);                                                                \
+		error_fill((error), _code, __VA_ARGS__);                                           \
+		_code;                                                                             \
+	})
 
 /* The words for a negative (or positive) errno value; never NULL, any thread. */
 const char *error_words(int code);

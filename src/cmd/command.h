@@ -24,8 +24,11 @@ struct command {
 
 extern const struct command command_serve, command_call, command_ls;
 
-/* Say what is wrong on stderr, one line. Return: EXIT_USAGE. */
-int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Say what is wrong on stderr, one line. */
+void usage_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, and the value is EXIT_USAGE: `return usage_error(...)`. */
+#define usage_error(...) (usage_complain(__VA_ARGS__), EXIT_USAGE)
 
 /* A whole number from @low to @high. Return: 0, or -EINVAL. */
 int parse_number(const char *text, int64_t low, int64_t high, int64_t *ret);

@@ -9,7 +9,7 @@
 
 static const struct command *const commands[] = { &command_serve, &command_call, &command_ls };
 
-int usage_error(const char *format, ...)
+void usage_complain(const char *format, ...)
 {
 	va_list args;
 
@@ -18,7 +18,6 @@ int usage_error(const char *format, ...)
 	(void)vfprintf(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
-	return EXIT_USAGE;
 }
 
 int parse_number(const char *text, int64_t low, int64_t high, int64_t *ret)

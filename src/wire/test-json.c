@@ -198,12 +198,12 @@ static void test_elements(void **state)
 	size_t i = 0;
 
 	(void)state;
-	for (; json_next_element(array, &at, &value); i++) {
-		assert_true(i < ARRAY_SIZE(expected));
+	for (; i < ARRAY_SIZE(expected) && json_next_element(array, &at, &value); i++) {
 		assert_int_equal(value.size, strlen(expected[i]));
 		assert_memory_equal(value.data, expected[i], value.size);
 	}
 	assert_int_equal(i, ARRAY_SIZE(expected));
+	assert_false(json_next_element(array, &at, &value));
 }
 
 static void test_decode(void **state)

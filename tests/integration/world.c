@@ -174,7 +174,7 @@ unsigned long allow_fds(struct fixture *f, int more)
 		keep_fd(f, fd);
 	close(fd);
 	DO(getrlimit(RLIMIT_NOFILE, &limit));
-	set_fd_limit((unsigned long)(highest + 1 + more));
+	set_fd_limit((unsigned long)highest + 1 + (unsigned long)more);
 	return limit.rlim_cur;
 }
 
