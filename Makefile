@@ -12,33 +12,33 @@ $(BUILD)/build.ninja:
 	@command -v meson >/dev/null || { echo "no meson here: 'make setup' installs what is missing"; exit 1; }
 	@meson setup --buildtype=debugoptimized --prefix="$(PREFIX)" $(BUILD) >/dev/null
 
-run: setup
+run:
+	@scripts/setup
 	@$(MAKE) --no-print-directory all
 	@mkdir -p workspace
 	@exec $(BUILD)/kedge serve gateway --workspace ./workspace
 
-test: setup
+test:
+	@scripts/setup test
 	@SANITIZE="$(SANITIZE)" TESTS="$(TESTS)" scripts/test
 
 setup:
 	@scripts/setup
 
-demo: setup all
+demo:
+	@scripts/setup demo || scripts/setup
+	@$(MAKE) --no-print-directory all
 	@bench/run-demo $(BUILD)/kedge $(BUILD)/bench/poll-watchdog
 
-bench: setup all
+bench:
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
 	@for dir in /dev/shm /tmp; do $(BUILD)/bench/outage $$dir 10000; done
 	@ulimit -n $$(ulimit -Hn); $(BUILD)/bench/scale 6000
 
-# Format, both compilers with warnings as errors, and what cppcheck sees.
-check: setup
-	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
-	@for cc in gcc clang; do \
-		test -d build-check-$$cc || CC=$$cc meson setup --werror build-check-$$cc >/dev/null || exit 1; \
-		ninja -C build-check-$$cc --quiet || exit 1; \
-	done
-	@cppcheck --quiet --error-exitcode=1 --enable=warning,portability --inline-suppr \
-		--suppress=memleak:src/api/guard.c -Iinclude -Isrc -D_GNU_SOURCE src
+check:
+	@scripts/setup check
+	@scripts/check
 
 install: all
 	@meson configure -Dprefix="$(PREFIX)" $(BUILD)
@@ -46,7 +46,7 @@ install: all
 	@meson install --no-rebuild --quiet -C $(BUILD)
 
 clean:
-	@rm -rf $(BUILD) build-test*
+	@rm -rf $(BUILD) build-test* build-check* build-fuzz*
 
 help:
 	@echo 'make              build the command: build/kedge'
@@ -54,7 +54,7 @@ help:
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
-	@echo 'make check         format, gcc and clang without warnings, cppcheck'
+	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
