@@ -133,3 +133,18 @@ bool envelope_id_counts(struct kedge_span id)
 		return true;
 	}
 }
+
+int envelope_status(const struct envelope *e)
+{
+	struct kedge_span value = e->members[MEMBER_STATUS_CODE];
+	int status = 0;
+
+	if (json_kind(value) != JSON_NUMBER || value.size > 5)
+		return 0;
+	for (size_t i = 0; i < value.size; i++) {
+		if (value.data[i] < '0' || value.data[i] > '9')
+			return 0;
+		status = status * 10 + (value.data[i] - '0');
+	}
+	return status;
+}

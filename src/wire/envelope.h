@@ -45,3 +45,6 @@ enum envelope_verdict envelope_scan(struct kedge_span text, unsigned depth_max,
 /* Whether an id is one at all: not absent, null, false, a zero, or "". As in
  * JavaScript, 0, -0, 0.0 and 0e7 are all zero. */
 bool envelope_id_counts(struct kedge_span id);
+
+/* The statusCode of an answer; 0: none, or not a whole number of up to five digits. */
+int envelope_status(const struct envelope *e);

@@ -391,21 +391,89 @@ size_t json_string_decode(struct kedge_span string, char *to)
 	return (size_t)(out - to);
 }
 
-/* Names that are compared are short; a longer string cannot be one of them. */
-#define NAME_ESCAPED_MAX 512
+/* Reads a string byte by byte, its escapes resolved, without room for the whole of it. */
+struct reader {
+	const char *p, *end;
+	char decoded[4];
+	size_t at, n;
+};
+
+#define READER_END (-1)
+
+static struct reader read_string(struct kedge_span string)
+{
+	return (struct reader){ string.data + 1, string.data + string.size - 1 };
+}
+
+static int reader_next(struct reader *r)
+{
+	uint32_t code;
+
+	if (r->at < r->n)
+		return (unsigned char)r->decoded[r->at++];
+	if (r->p == r->end)
+		return READER_END;
+	if (*r->p != '\\')
+		return (unsigned char)*r->p++;
+	if (r->p[1] != 'u') {
+		r->p += 2;
+		return (unsigned char)decode_simple(r->p[-1]);
+	}
+	r->p += decode_unicode(r->p, r->end, &code);
+	r->n = utf8_write(r->decoded, code);
+	r->at = 1;
+	return (unsigned char)r->decoded[0];
+}
+
+static bool reader_starts(struct reader *r, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (reader_next(r) != (unsigned char)text[i])
+			return false;
+	return true;
+}
 
 bool json_string_is(struct kedge_span string, const char *text)
 {
 	size_t n = strlen(text);
-	char decoded[NAME_ESCAPED_MAX];
+	struct reader r;
 
-	if (string.size < 2 || *string.data != '"')
+	if (json_kind(string) != JSON_STRING)
 		return false;
+	/* As a rule there are no escapes. */
 	if (string.size - 2 == n && memcmp(string.data + 1, text, n) == 0)
 		return !memchr(text, '\\', n);
-	if (!memchr(string.data, '\\', string.size) || string.size > sizeof(decoded))
+	r = read_string(string);
+	return string.size - 2 > n && reader_starts(&r, text, n) && reader_next(&r) == READER_END;
+}
+
+bool json_string_starts(struct kedge_span value, const char *ascii)
+{
+	struct reader r;
+
+	if (json_kind(value) != JSON_STRING)
 		return false;
-	return json_string_decode(string, decoded) == n && memcmp(decoded, text, n) == 0;
+	r = read_string(value);
+	return reader_starts(&r, ascii, strlen(ascii));
+}
+
+bool json_scalar_equal(struct kedge_span a, struct kedge_span b)
+{
+	struct reader ra, rb;
+	int c;
+
+	if (a.size == b.size && memcmp(a.data, b.data, a.size) == 0)
+		return true;
+	if (json_kind(a) != JSON_STRING || json_kind(b) != JSON_STRING)
+		return false;
+	ra = read_string(a);
+	rb = read_string(b);
+	do {
+		c = reader_next(&ra);
+		if (c != reader_next(&rb))
+			return false;
+	} while (c != READER_END);
+	return true;
 }
 
 /* The escape of a control character, a quote or a backslash. */

@@ -40,9 +40,14 @@ const char *json_skip(const char *p, const char *end, unsigned depth_max);
 /* Check one string. @p: its opening quote. Return: behind the closing one, or NULL. */
 const char *json_skip_string(const char *p, const char *end);
 
+static inline bool json_is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 static inline const char *json_skip_space(const char *p, const char *end)
 {
-	while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
+	while (p < end && json_is_space(*p))
 		p++;
 	return p;
 }
@@ -74,6 +79,12 @@ struct kedge_span json_member(struct kedge_span object, const char *name);
 
 /* Whether a string (with quotes, maybe with escapes) says @text. */
 bool json_string_is(struct kedge_span string, const char *text);
+
+/* Whether a value is a string that begins with @ascii. */
+bool json_string_starts(struct kedge_span value, const char *ascii);
+
+/* Whether two scalars are the same: of one kind, and with the same text, however escaped. */
+bool json_scalar_equal(struct kedge_span a, struct kedge_span b);
 
 /**
  * json_string_decode() - resolve the escapes of a string
