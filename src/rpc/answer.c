@@ -1,5 +1,6 @@
 #include "rpc/answer.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "wire/json.h"
@@ -41,14 +42,6 @@ int code_status(const char *code)
 	return 500;
 }
 
-/* A line is appended whole or not at all. */
-static int whole(struct buf *b, size_t before, int r)
-{
-	if (r < 0)
-		b->end = b->start + before;
-	return r;
-}
-
 /* Room is reserved before: what follows cannot fail. */
 static char *put(char *to, const void *data, size_t size)
 {
@@ -58,12 +51,12 @@ static char *put(char *to, const void *data, size_t size)
 
 #define PUT(to, text) put(to, text, sizeof(text) - 1)
 
-/* The fixed parts of {"id":,"result":}\n, rounded up. */
-#define RESULT_FRAME_BYTES 32
+/* The fixed parts of {"id":,"result":} and whatever follows it, rounded up. */
+#define RESULT_FIXED_BYTES 32
 
 int answer_result(struct buf *b, struct kedge_span id, struct kedge_span result)
 {
-	int r = buf_reserve(b, id.size + result.size + RESULT_FRAME_BYTES);
+	int r = buf_reserve(b, id.size + result.size + RESULT_FIXED_BYTES);
 	char *to;
 
 	if (r < 0)
@@ -74,7 +67,7 @@ int answer_result(struct buf *b, struct kedge_span id, struct kedge_span result)
 		to = PUT(to, ",\"result\":");
 		to = put(to, result.data, result.size);
 	}
-	to = PUT(to, "}\n");
+	*to++ = '}';
 	b->end = (size_t)(to - b->data);
 	return 0;
 }
@@ -115,51 +108,95 @@ static int append_mended(struct buf *b, struct kedge_span text)
 	return r;
 }
 
-static int append_error(struct buf *b, struct kedge_span id, const struct kedge_rpc_error *error)
+static int append_id(struct buf *b, struct kedge_span id)
+{
+	int r = buf_append(b, "{\"id\":", 6);
+
+	return r < 0 ? r : buf_append(b, id.data, id.size);
+}
+
+/* A member @name, with its comma and colon, of JSON text; absent: left out. */
+static int append_member(struct buf *b, const char *name, struct kedge_span value)
+{
+	int r = 0;
+
+	if (value.size)
+		r = buf_append(b, name, strlen(name));
+	return r < 0 ? r : buf_append(b, value.data, value.size);
+}
+
+int answer_error(struct buf *b, struct kedge_span id, const struct kedge_rpc_error *error)
 {
 	/* Clients test the text for truth: an error without words would be a success. */
 	struct kedge_span text = error->text.size ? error->text : kedge_span("Unknown error");
-	int r = buf_append(b, "{\"id\":", 6);
+	const char *code = error->code ? error->code : status_code(error->status);
+	int r = append_id(b, id);
 
-	if (r == 0)
-		r = buf_append(b, id.data, id.size);
 	if (r == 0)
 		r = buf_append(b, ",\"error\":", 9);
 	if (r == 0)
 		r = append_mended(b, text);
 	if (r == 0)
-		r = buf_appendf(b, ",\"statusCode\":%d,\"errorCode\":\"%s\"", error->status,
-				error->code);
-	if (r == 0 && error->details.size)
-		r = buf_append(b, ",\"errorDetails\":", 16);
+		r = buf_appendf(b, ",\"statusCode\":%d,\"errorCode\":", error->status);
 	if (r == 0)
-		r = buf_append(b, error->details.data, error->details.size);
-	return r < 0 ? r : buf_append(b, "}\n", 2);
+		r = append_mended(b, kedge_span(code));
+	if (r == 0)
+		r = append_member(b, ",\"errorDetails\":", error->details);
+	return r < 0 ? r : buf_append(b, "}", 1);
 }
 
-int answer_error(struct buf *b, struct kedge_span id, const struct kedge_rpc_error *error)
+int answer_headers(struct buf *b, struct kedge_span object)
 {
-	size_t before = buf_size(b);
+	struct kedge_span name, value;
+	const char *at = NULL;
+	int r = 0;
 
-	return whole(b, before, append_error(b, id, error));
+	if (json_kind(object) != JSON_OBJECT)
+		return 0;
+	while (r == 0 && json_next_member(object, &at, &name, &value)) {
+		if (json_string_is(name, "content-length") ||
+		    json_string_is(name, "transfer-encoding"))
+			continue;
+		r = buf_append(b, name.data, name.size);
+		if (r == 0)
+			r = append_member(b, ":", value);
+		if (r == 0)
+			r = buf_append(b, ",", 1);
+	}
+	return r;
 }
 
-static int append_event(struct buf *b, struct kedge_span name, struct kedge_span data)
+int answer_envelope(struct buf *b, struct kedge_span id, struct kedge_span headers,
+		    const char *name, const char *value)
+{
+	int r = append_id(b, id);
+
+	if (r == 0)
+		r = buf_append(b, ",\"headers\":{", 12);
+	if (r == 0)
+		r = buf_append(b, headers.data, headers.size);
+	return r < 0 ? r : buf_appendf(b, "\"%s\":\"%s\"}}", name, value);
+}
+
+int answer_event(struct buf *b, struct kedge_span name, struct kedge_span data)
 {
 	int r = buf_append(b, "{\"event\":", 9);
 
 	if (r == 0)
 		r = append_mended(b, name);
-	if (r == 0 && data.size)
-		r = buf_append(b, ",\"data\":", 8);
 	if (r == 0)
-		r = buf_append(b, data.data, data.size);
-	return r < 0 ? r : buf_append(b, "}\n", 2);
+		r = append_member(b, ",\"data\":", data);
+	return r < 0 ? r : buf_append(b, "}", 1);
 }
 
-int answer_event(struct buf *b, struct kedge_span name, struct kedge_span data)
+int answer_call(struct buf *b, const char *prefix, uint64_t number, struct kedge_span method,
+		struct kedge_span params)
 {
-	size_t before = buf_size(b);
+	int r = buf_appendf(b, "{\"id\":\"%s%" PRIu64 "\",\"method\":", prefix, number);
 
-	return whole(b, before, append_event(b, name, data));
+	if (r == 0)
+		r = append_mended(b, method);
+	if (r == 0)
+		r = append_member(b, ",\"params\":", params);
+	return r < 0 ? r : buf_append(b, "}", 1);
 }

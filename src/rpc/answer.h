@@ -1,21 +1,34 @@
 /*
- * Answers: the lines that a server writes.
+ * Answers: the text of the messages that a server sends, without what tells one
+ * message from the next. Each function appends whole or, without memory
+ * (-ENOMEM), leaves half a text that the caller takes back.
  */
 #pragma once
 
 #include "base/buf.h"
 #include "kedge/conn.h"
 
-/* {"id":ID,"result":RESULT}\n; without a result the member is left out. Return: 0
- * or -ENOMEM (the buffer is as it was). */
+/* {"id":ID,"result":RESULT}; without a result the member is left out. */
 int answer_result(struct buf *b, struct kedge_span id, struct kedge_span result);
 
-/* {"id":ID,"error":TEXT,"statusCode":N,"errorCode":CODE,"errorDetails":VALUE}\n.
+/* {"id":ID,"error":TEXT,"statusCode":N,"errorCode":CODE,"errorDetails":VALUE}.
  * Text that is not UTF-8 is mended: each bad byte becomes U+FFFD. */
 int answer_error(struct buf *b, struct kedge_span id, const struct kedge_rpc_error *error);
 
-/* {"event":NAME,"data":DATA}\n */
+/* {"id":ID,"headers":{HEADERS...,NAME:VALUE}}. @headers: members as answer_headers() has them. */
+int answer_envelope(struct buf *b, struct kedge_span id, struct kedge_span headers,
+		    const char *name, const char *value);
+
+/* The members of an object (JSON text, or absent), each with a comma behind it, but those
+ * that say how a body comes. */
+int answer_headers(struct buf *b, struct kedge_span object);
+
+/* {"event":NAME,"data":DATA} */
 int answer_event(struct buf *b, struct kedge_span name, struct kedge_span data);
+
+/* {"id":"PREFIXNUMBER","method":METHOD,"params":PARAMS} */
+int answer_call(struct buf *b, const char *prefix, uint64_t number, struct kedge_span method,
+		struct kedge_span params);
 
 /* Codes and their numbers, as the product's route errors have them. */
 

@@ -5,73 +5,85 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICKETS_CAPACITY_MIN 4
-#define TICKET_INDEX_BITS    20
+#define BLOCK_SLOTS_MIN   4u
+#define TICKET_INDEX_BITS 20
+#define TICKET_INDEX_MASK ((1u << TICKET_INDEX_BITS) - 1)
+
+static uint32_t block_slots(uint32_t block)
+{
+	return BLOCK_SLOTS_MIN << block;
+}
+
+/* Slots in all blocks before @block. */
+static uint32_t block_first(uint32_t block)
+{
+	return block_slots(block) - BLOCK_SLOTS_MIN;
+}
+
+static uint32_t block_of(uint32_t index)
+{
+	return 31 - (uint32_t)__builtin_clz(index / BLOCK_SLOTS_MIN + 1);
+}
+
+struct ticket_slot *tickets_at(const struct tickets *t, uint32_t index)
+{
+	uint32_t block = block_of(index);
+
+	assert(index < t->capacity);
+	return &t->blocks[block][index - block_first(block)];
+}
 
 void tickets_deinit(struct tickets *t)
 {
 	for (uint32_t i = 0; i < t->capacity; i++)
-		free(t->slots[i].id_heap);
-	free(t->slots);
+		free(tickets_at(t, i)->id_heap);
+	for (size_t i = 0; i < TICKETS_BLOCKS_MAX; i++)
+		free(t->blocks[i]);
 	*t = (struct tickets){ 0 };
-}
-
-/* Ids that are kept inline move with their slots: point at the new place. */
-static void fix_inline_ids(struct tickets *t, const struct ticket_slot *old, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (t->slots[i].id.data == old[i].id_inline)
-			t->slots[i].id.data = t->slots[i].id_inline;
 }
 
 static int tickets_grow(struct tickets *t)
 {
-	uint32_t capacity = t->capacity ? t->capacity * 2 : TICKETS_CAPACITY_MIN;
-	struct ticket_slot *slots = calloc(capacity, sizeof(*slots));
+	uint32_t block = block_of(t->capacity), n = block_slots(block);
+	struct ticket_slot *slots = calloc(n, sizeof(*slots));
 
 	if (!slots)
 		return -ENOMEM;
-	if (t->capacity)
-		memcpy(slots, t->slots, t->capacity * sizeof(*slots));
-	for (uint32_t i = capacity; i > t->capacity; i--) {
-		slots[i - 1].next_free = t->first_free;
-		t->first_free = i;
+	assert(block < TICKETS_BLOCKS_MAX);
+	for (uint32_t i = n; i-- > 0;) {
+		slots[i].index = t->capacity + i;
+		slots[i].next_free = t->first_free;
+		t->first_free = slots[i].index + 1;
 	}
-	{
-		struct ticket_slot *old = t->slots;
-
-		t->slots = slots;
-		fix_inline_ids(t, old, t->capacity);
-		free(old);
-	}
-	t->capacity = capacity;
+	t->blocks[block] = slots;
+	t->capacity += n;
 	return 0;
 }
 
-uint64_t tickets_take(struct tickets *t, struct kedge_span id)
+struct ticket_slot *tickets_take(struct tickets *t, struct kedge_span id)
 {
 	struct ticket_slot *slot;
-	uint32_t index;
 
 	assert(t->count < TICKETS_MAX);
 	if (!t->first_free && tickets_grow(t) < 0)
-		return 0;
-	index = t->first_free - 1;
-	slot = &t->slots[index];
+		return NULL;
+	slot = tickets_at(t, t->first_free - 1);
 	t->first_free = slot->next_free;
-	slot->ticket = ++t->serial << TICKET_INDEX_BITS | index;
+	slot->ticket = ++t->serial << TICKET_INDEX_BITS | slot->index;
 	slot->id = id;
 	t->count++;
-	return slot->ticket;
+	return slot;
 }
 
-struct ticket_slot *tickets_find(struct tickets *t, uint64_t ticket)
+struct ticket_slot *tickets_find(const struct tickets *t, uint64_t ticket)
 {
-	uint32_t index = (uint32_t)ticket & TICKETS_MAX;
+	uint32_t index = (uint32_t)ticket & TICKET_INDEX_MASK;
+	struct ticket_slot *slot;
 
-	if (!ticket || index >= t->capacity || t->slots[index].ticket != ticket)
+	if (!ticket || index >= t->capacity)
 		return NULL;
-	return &t->slots[index];
+	slot = tickets_at(t, index);
+	return slot->ticket == ticket ? slot : NULL;
 }
 
 int tickets_keep(struct ticket_slot *slot)
@@ -90,10 +102,14 @@ int tickets_keep(struct ticket_slot *slot)
 
 void tickets_drop(struct tickets *t, struct ticket_slot *slot)
 {
-	free(slot->id_heap);
+	assert(slot->ticket && !slot->stream);
+	if (slot->id_heap)
+		free(slot->id_heap);
 	slot->id_heap = NULL;
 	slot->ticket = 0;
+	slot->tag = NULL;
+	slot->held = false;
 	slot->next_free = t->first_free;
-	t->first_free = (uint32_t)(slot - t->slots) + 1;
+	t->first_free = slot->index + 1;
 	t->count--;
 }
