@@ -8,6 +8,8 @@ import { spawn, spawnSync } from 'node:child_process';
 
 export const KEDGE = path.resolve(process.argv[2]);
 const CAP_MS = 60000;
+// kedge ls speaks of every socket of the machine, and others may have thousands.
+export const OUTPUT_MAX = 1 << 28;
 const cases = [];
 const servers = [];
 
@@ -28,7 +30,7 @@ export function same(got, wanted) {
 }
 
 export const kedge = (args, options = {}) =>
-	spawnSync(KEDGE, args, { encoding: 'utf8', timeout: CAP_MS, ...options });
+	spawnSync(KEDGE, args, { encoding: 'utf8', timeout: CAP_MS, maxBuffer: OUTPUT_MAX, ...options });
 
 export const workspace = () => fs.mkdtempSync(path.join(os.tmpdir(), 'kedge gw-'));
 

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
-import { NOBODY, PEER, ROOT, main, matches, peer, run, same, skip, start, test, until } from './lib.mjs';
+import { NOBODY, OUTPUT_MAX, PEER, ROOT, main, matches, peer, run, same, skip, start, test, until } from './lib.mjs';
 
 function list(dir, ...args) {
 	const r = run(['ls', '--json', ...args]);
@@ -83,7 +83,7 @@ test('a table that fits its terminal, coloured there and nowhere else', async (d
 	const kedge = `'${path.resolve(process.argv[2])}'`;
 	const shown = (columns, env = '') =>
 		spawnSync('script', ['-qec', `stty cols ${columns}; ${env} ${kedge} ls 2>/dev/null`, '/dev/null'],
-			{ encoding: 'utf8', env: { ...process.env, TERM: 'xterm' } }).stdout;
+			{ encoding: 'utf8', maxBuffer: OUTPUT_MAX, env: { ...process.env, TERM: 'xterm' } }).stdout;
 	for (const columns of [40, 60, 80, 200])
 		for (const line of shown(columns).split(/\r?\n/)) {
 			const plain = line.replace(/\x1b\[[0-9;]*m/g, '');
@@ -99,7 +99,7 @@ test('another user sees the sockets, and is told what it may not see', async (di
 	const p = await peer(['listen', 'stream', socket]);
 	fs.chmodSync(dir, 0o755);
 	fs.copyFileSync(process.argv[2], path.join(dir, 'kedge'));
-	const r = spawnSync(path.join(dir, 'kedge'), ['ls', '--json'], { ...NOBODY, encoding: 'utf8' });
+	const r = spawnSync(path.join(dir, 'kedge'), ['ls', '--json'], { ...NOBODY, encoding: 'utf8', maxBuffer: OUTPUT_MAX });
 	same(r.status, 0);
 	const s = JSON.parse(r.stdout).find((one) => one.path === socket);
 	same([s.state, s.uid, 'owner' in s], ['reachable', 0, false]);
