@@ -1,284 +1,249 @@
 /* kedge call: ask a server one thing. */
+#include "cmd/call.h"
+
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
-#include "base/time.h"
 #include "cmd/command.h"
-#include "kedge/endpoint.h"
-#include "rpc/caller.h"
-#include "sys/fdpath.h"
 #include "wire/json.h"
 
-#define CONNECT_NS     (3 * NSEC_PER_SEC)
-#define ANSWER_S       60
-#define ANSWER_S_MAX   86400
-#define CONNECT_GAP_MS 10
-#define PARAMS_MAX     ((size_t)64 << 20)
+#define TIMEOUT_S_MAX 86400
+#define PARAMS_MAX    ((size_t)64 << 20)
+#define READ_BYTES    65536
 
-struct call_options {
-	const char *target, *method, *params;
+/* What was typed, before it is looked at together. */
+struct typed {
+	const char *params, *body;
 	int64_t timeout_s;
+	struct buf headers; /* members of a JSON object, each with a comma in front */
+	int protocol;       /* an enum kedge_protocol, or -1: not said */
 };
 
-struct outcome {
-	bool answered;
-	int status;
-};
-
-static uint64_t now_ns(void)
+/* Read on until @max bytes are there or the end. Return: 1: the end; 0: there is more;
+ * -errno. */
+static int read_some(int fd, struct buf *b, size_t max)
 {
-	struct timespec now;
+	while (buf_size(b) < max) {
+		size_t room = max - buf_size(b) < READ_BYTES ? max - buf_size(b) : READ_BYTES;
+		ssize_t n;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
-/* A path that is too long for an address is reached through its open directory. */
-static int address_of(const char *path, struct sockaddr_un *ret, int *ret_dir)
-{
-	const char *slash = strrchr(path, '/');
-	char parent[PATH_MAX];
-
-	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) <= KEDGE_SOCKET_PATH_MAX) {
-		strcpy(ret->sun_path, path);
-		return 0;
-	}
-	if (!slash || (size_t)(slash - path) >= sizeof(parent))
-		return -ENAMETOOLONG;
-	memcpy(parent, path, (size_t)(slash - path));
-	parent[slash - path] = '\0';
-	*ret_dir = open(*parent ? parent : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return *ret_dir < 0 ? -errno : fd_path_address(*ret_dir, slash + 1, ret);
-}
-
-/* Connect; a server whose queue is full is waited for. Return: the fd or -errno. */
-static int connect_to(const char *path)
-{
-	_cleanup_(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-					     0);
-	_cleanup_(fd_closep) int dir = -EBADF;
-	uint64_t end = now_ns() + CONNECT_NS;
-	struct sockaddr_un address;
-	int r = address_of(path, &address, &dir);
-
-	if (fd < 0)
-		return -errno;
-	while (r == 0) {
-		if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
-			return steal_fd(&fd);
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
-		if (now_ns() >= end)
-			return -ETIMEDOUT;
-		(void)poll(NULL, 0, CONNECT_GAP_MS);
-	}
-	return r;
-}
-
-static void print_error(const struct caller_answer *answer)
-{
-	struct kedge_span words = answer->error;
-	char *text = malloc(words.size + 1);
-	size_t n = 0;
-
-	if (text && json_kind(words) == JSON_STRING)
-		n = json_string_decode(words, text);
-	else if (text)
-		memcpy(text, words.data, n = words.size);
-	(void)fprintf(stderr, "kedge: %.*s", (int)n, text ? text : "");
-	if (answer->status)
-		(void)fprintf(stderr, " (%d)", answer->status);
-	fputc('\n', stderr);
-	free(text);
-}
-
-static int status_of(const struct caller_answer *answer)
-{
-	if (answer->outcome == CALLER_RESULT)
-		return EXIT_OK;
-	if (answer->outcome != CALLER_ERROR || !answer->status)
-		return EXIT_SILENT;
-	if (answer->status >= 400 && answer->status <= 499)
-		return EXIT_USAGE;
-	return answer->status >= 500 && answer->status <= 599 ? EXIT_SERVER : EXIT_FAILED;
-}
-
-static void on_answer(const struct caller_answer *answer, void *userdata)
-{
-	struct outcome *outcome = userdata;
-
-	*outcome = (struct outcome){ true, status_of(answer) };
-	switch (answer->outcome) {
-	case CALLER_RESULT:
-		if (answer->result.size) {
-			(void)fwrite(answer->result.data, 1, answer->result.size, stdout);
-			fputc('\n', stdout);
-		}
-		break;
-	case CALLER_ERROR:
-		print_error(answer);
-		break;
-	case CALLER_TIMED_OUT:
-		(void)fputs("kedge: no answer in time\n", stderr);
-		break;
-	case CALLER_LOST:
-		(void)fputs("kedge: the server closed the connection without an answer\n", stderr);
-		break;
-	}
-}
-
-/* Move what can be moved. Return: false: the connection is over. */
-static bool exchange(struct caller *caller, int fd, short events)
-{
-	const void *data;
-	size_t size;
-
-	if (events & (POLLIN | POLLHUP | POLLERR)) {
-		void *to = caller_input(caller, &size);
-		ssize_t n = to ? recv(fd, to, size, MSG_DONTWAIT) : 0;
-
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			return false;
-		if (n > 0)
-			caller_received(caller, (size_t)n);
-	}
-	if (caller_output(caller, &data, &size)) {
-		ssize_t n = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		/* A server that refuses us may have answered before it closed: read on. */
-		caller_sent(caller, n > 0 ? (size_t)n : errno == EAGAIN ? 0 : size);
-	}
-	return !caller->fatal;
-}
-
-static void wait_for_answer(struct caller *caller, int fd, const struct outcome *outcome)
-{
-	bool there = exchange(caller, fd, 0);
-
-	while (there && !outcome->answered) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-		uint64_t now = now_ns(), deadline = caller_deadline(caller);
-		const void *data;
-		size_t size;
-
-		if (caller_output(caller, &data, &size))
-			p.events |= POLLOUT;
-		(void)poll(&p, 1,
-			   deadline <= now ? 0 : (int)((deadline - now) / NSEC_PER_MSEC + 1));
-		there = exchange(caller, fd, p.revents);
-		caller_expire(caller, now_ns());
-	}
-}
-
-static int ask(const char *path, const struct call_options *o, struct kedge_span params)
-{
-	_cleanup_(fd_closep) int fd = connect_to(path);
-	struct outcome outcome = { .status = EXIT_SILENT };
-	struct caller caller;
-
-	if (fd < 0) {
-		(void)fprintf(stderr, "kedge: cannot connect to %s: %s\n", path, error_words(fd));
-		return EXIT_SILENT;
-	}
-	caller_init(&caller, NULL, NULL);
-	if (caller_call(&caller, o->method, params,
-			now_ns() + (uint64_t)o->timeout_s * NSEC_PER_SEC, on_answer, &outcome) == 0)
-		wait_for_answer(&caller, fd, &outcome);
-	caller_deinit(&caller);
-	return outcome.status;
-}
-
-static int read_stdin(struct buf *b)
-{
-	ssize_t n = 1;
-
-	while (n > 0) {
-		if (buf_reserve(b, 65536) < 0 || buf_size(b) > PARAMS_MAX)
+		if (buf_reserve(b, room) < 0)
 			return -ENOMEM;
-		n = read(STDIN_FILENO, b->data + b->end, 65536);
+		n = read(fd, b->data + b->end, room);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0)
+			return 1;
 		if (n > 0)
 			b->end += (size_t)n;
 	}
-	return n < 0 ? -errno : 0;
+	return 0;
 }
 
-static int parse(int argc, char **argv, struct call_options *o)
+static int take_params(const char *text, struct buf *input, struct kedge_span *ret)
 {
-	static const struct option longs[] = { { "timeout", required_argument, NULL, 't' }, { 0 } };
+	*ret = kedge_span(text);
+	if (strcmp(text, "-") == 0) {
+		int r = read_some(STDIN_FILENO, input, PARAMS_MAX);
+
+		if (r < 0)
+			return usage_error(
+				"call: the params cannot be read from standard input: %s",
+				error_words(r));
+		if (r == 0)
+			return usage_error("call: the params are longer than %zu bytes",
+					   PARAMS_MAX - 1);
+		*ret = (struct kedge_span){ buf_front(input), buf_size(input) };
+	}
+	if (!ret->data || !json_is_valid(*ret, JSON_DEPTH_MAX))
+		return usage_error("call: the params are not JSON: %.60s", text);
+	return EXIT_OK;
+}
+
+/* A body that ends soon goes as a whole, as every server takes it; else in chunks. */
+static int take_body(const char *path, struct call_options *o)
+{
+	struct stat st;
+	int r;
+
+	o->body_fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	r = o->body_fd < 0 ? -errno : read_some(o->body_fd, &o->body, CALL_BODY_WHOLE_MAX + 1);
+	if (r < 0)
+		return usage_error("--raw-body %s: %s", path, error_words(r));
+	o->body_kind = r == 1 ? KEDGE_BODY_WHOLE : KEDGE_BODY_STREAMED;
+	if (fstat(o->body_fd, &st) == 0 && S_ISREG(st.st_mode))
+		o->body_bytes = (uint64_t)st.st_size;
+	return EXIT_OK;
+}
+
+/* NAME:VALUE as a member; names are in lower case on the wire. */
+static int add_header(struct typed *t, const char *text)
+{
+	const char *colon = strchr(text, ':');
+	struct kedge_span name = { text, colon ? (size_t)(colon - text) : 0 };
+	struct kedge_span value;
+	char lower[64];
+
+	if (!name.size || name.size >= sizeof(lower))
+		return usage_error("--header %s: takes NAME:VALUE, the name up to %zu bytes", text,
+				   sizeof(lower) - 1);
+	for (size_t i = 0; i < name.size; i++)
+		lower[i] = (char)tolower((unsigned char)name.data[i]);
+	lower[name.size] = '\0';
+	name.data = lower;
+	if (strcmp(lower, "content-length") == 0 || strcmp(lower, "transfer-encoding") == 0)
+		return usage_error("--header %s: kedge says that by itself, see --raw-body", text);
+	value = kedge_span(colon + 1 + strspn(colon + 1, " "));
+	if (buf_append(&t->headers, ",", 1) < 0 || json_append_string(&t->headers, name) < 0 ||
+	    buf_append(&t->headers, ":", 1) < 0 || json_append_string(&t->headers, value) < 0)
+		return EXIT_FAILED;
+	return EXIT_OK;
+}
+
+enum { OPT_TIMEOUT = 1, OPT_OUTPUT, OPT_BODY, OPT_HEADER, OPT_FRAMES, OPT_LINES, OPT_FOLLOW };
+
+static const struct option longs[] = {
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "output", required_argument, NULL, OPT_OUTPUT },
+	{ "raw-body", required_argument, NULL, OPT_BODY },
+	{ "header", required_argument, NULL, OPT_HEADER },
+	{ "frames", no_argument, NULL, OPT_FRAMES },
+	{ "lines", no_argument, NULL, OPT_LINES },
+	{ "follow", no_argument, NULL, OPT_FOLLOW },
+	{ 0 },
+};
+
+static int take_option(int c, struct call_options *o, struct typed *t)
+{
+	switch (c) {
+	case OPT_TIMEOUT:
+		if (parse_number(optarg, 1, TIMEOUT_S_MAX, &t->timeout_s) < 0)
+			return usage_error("--timeout %s: whole seconds from 1 to %d", optarg,
+					   TIMEOUT_S_MAX);
+		return EXIT_OK;
+	case OPT_OUTPUT:
+		o->output = strcmp(optarg, "-") == 0 ? NULL : optarg;
+		return *optarg ? EXIT_OK : usage_error("--output: the name is empty");
+	case OPT_BODY:
+		t->body = optarg;
+		return EXIT_OK;
+	case OPT_HEADER:
+		return add_header(t, optarg);
+	case OPT_FRAMES:
+		t->protocol = KEDGE_PROTOCOL_FRAMES;
+		return EXIT_OK;
+	case OPT_LINES:
+		t->protocol = KEDGE_PROTOCOL_LINES;
+		return EXIT_OK;
+	case OPT_FOLLOW:
+		o->follow = true;
+		return EXIT_OK;
+	default:
+		return EXIT_USAGE;
+	}
+}
+
+/* The one endpoint that speaks frames, by its name or by the name of its socket. */
+static enum kedge_protocol usual_protocol(const char *target)
+{
+	const char *slash = strrchr(target, '/');
+	const char *name = slash ? "assistant.sock" : "assistant";
+
+	return strcmp(slash ? slash + 1 : target, name) == 0 ? KEDGE_PROTOCOL_FRAMES
+							     : KEDGE_PROTOCOL_LINES;
+}
+
+static int parse(int argc, char **argv, struct call_options *o, struct typed *t)
+{
 	int c;
 
-	*o = (struct call_options){ .timeout_s = ANSWER_S };
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
-		if (c != 't')
-			return usage_error("call: '%s' is no option, or lacks its value",
-					   argv[optind - 1]);
-		if (parse_number(optarg, 1, ANSWER_S_MAX, &o->timeout_s) < 0)
-			return usage_error("--timeout %s: whole seconds from 1 to %d", optarg,
-					   ANSWER_S_MAX);
+		int r = c == '?' || c == ':'
+				? usage_error("call: '%s' is no option, or lacks its value",
+					      argv[optind - 1])
+				: take_option(c, o, t);
+
+		if (r != EXIT_OK)
+			return r;
 	}
 	if (argc - optind < 2 || argc - optind > 3)
 		return usage_error("call: takes SOCKET-OR-NAME METHOD [PARAMS-JSON|-]");
 	o->target = argv[optind];
 	o->method = argv[optind + 1];
-	o->params = argv[optind + 2];
+	t->params = argv[optind + 2];
+	o->timeout_ms = (int)t->timeout_s * 1000;
+	o->protocol = t->protocol < 0 ? usual_protocol(o->target)
+				      : (enum kedge_protocol)t->protocol;
 	return *o->method ? EXIT_OK : usage_error("call: the method is empty");
+}
+
+static int take_together(struct call_options *o, struct typed *t, struct buf *input)
+{
+	bool binary = t->body || buf_size(&t->headers);
+	int r = EXIT_OK;
+
+	if (binary && o->protocol != KEDGE_PROTOCOL_FRAMES)
+		return usage_error("call: %s needs --frames: lines have no place for it",
+				   t->body ? "--raw-body" : "--header");
+	if (t->params && t->body && strcmp(t->params, "-") == 0 && strcmp(t->body, "-") == 0)
+		return usage_error("call: params and --raw-body cannot both be standard input");
+	if (t->params)
+		r = take_params(t->params, input, &o->params);
+	if (r == EXIT_OK && t->body)
+		r = take_body(t->body, o);
+	if (r == EXIT_OK && buf_size(&t->headers)) {
+		*buf_front(&t->headers) = '{';
+		if (buf_append(&t->headers, "}", 1) < 0)
+			return EXIT_FAILED;
+		o->headers = (struct kedge_span){ buf_front(&t->headers), buf_size(&t->headers) };
+	}
+	return r;
 }
 
 static int run(int argc, char **argv)
 {
 	_cleanup_(buf_deinit) struct buf input = BUF_INIT;
-	struct kedge_error error = KEDGE_ERROR_INIT;
-	_cleanup_(freep) char *path = NULL;
-	struct kedge_span params;
-	struct call_options o;
-	int r = parse(argc, argv, &o);
+	struct call_options o = { .body_fd = -EBADF };
+	struct typed t = { .protocol = -1 };
+	int r = parse(argc, argv, &o, &t);
 
-	if (r != EXIT_OK)
-		return r;
-	params = kedge_span(o.params);
-	if (o.params && strcmp(o.params, "-") == 0) {
-		if (read_stdin(&input) < 0)
-			return usage_error("call: the params cannot be read from standard input");
-		params = (struct kedge_span){ buf_front(&input), buf_size(&input) };
-	}
-	if (o.params && !json_is_valid(params, JSON_DEPTH_MAX))
-		return usage_error("call: the params are not JSON: %.60s", o.params);
-	if (o.params && memchr(params.data, '\n', params.size))
-		for (size_t i = 0; i < params.size; i++)
-			/* Outside of strings a line break is white space, and in them none can be.
-			 */
-			if (params.data[i] == '\n')
-				((char *)(uintptr_t)params.data)[i] = ' ';
-	if (strchr(o.target, '/'))
-		path = strdup(o.target);
-	else if (kedge_endpoint_resolve(o.target, NULL, &path, NULL, &error) < 0)
-		return usage_error("%s", error.text);
-	return path ? ask(path, &o, params) : EXIT_FAILED;
+	if (r == EXIT_OK)
+		r = take_together(&o, &t, &input);
+	if (r == EXIT_OK)
+		r = call_run(&o);
+	if (o.body_fd > STDERR_FILENO)
+		fd_close(o.body_fd);
+	buf_deinit(&o.body);
+	buf_deinit(&t.headers);
+	return r;
 }
 
 const struct command command_call = {
 	.name = "call",
 	.summary = "ask a server one thing",
-	.help = "Usage: kedge call [--timeout S] SOCKET-OR-NAME METHOD [PARAMS-JSON|-]\n\n"
-		"Sends one request and prints its result.\n\n"
-		"  SOCKET-OR-NAME  a path (with a '/'), or an endpoint's name: gateway\n"
-		"  PARAMS-JSON     JSON text; '-' reads it from standard input\n"
-		"  --timeout S     wait so many seconds for the answer (60)\n\n"
+	.help = "Usage: kedge call [OPTION]... SOCKET-OR-NAME METHOD [PARAMS-JSON|-]\n\n"
+		"  SOCKET-OR-NAME    a path (with a '/'), or an endpoint's name: gateway\n"
+		"  PARAMS-JSON       JSON text; '-' reads it from standard input\n"
+		"  --timeout S       seconds for the answer (60) or a stream's first byte (30)\n"
+		"  --output FILE     write the answer to FILE, whole or not at all\n"
+		"  --raw-body FILE|- send a body with the request (frames)\n"
+		"  --header NAME:VALUE  send a header with the request (frames)\n"
+		"  --frames, --lines how to speak: frames to 'assistant' and to a path that\n"
+		"                    ends in /assistant.sock, else lines\n"
+		"  --follow          print what the server sends on, a JSON line each, until\n"
+		"                    Ctrl-C or the stream's end\n\n"
+		"Ctrl-C cancels the call. A bar shows how far a body or stream is, where\n"
+		"standard error is a terminal.\n\n"
 		"Exit status: 0 answered; 2 refused (4xx), or wrong usage; 3 the server failed\n"
-		"(5xx); 10 nothing answered, or without a status; 1 otherwise.\n\n"
-		"  kedge call gateway get_global_thresholds\n"
-		"  kedge call /run/x/gateway.sock get_conversation_threshold \\\n"
-		"      '{\"conversationId\":\"c1\"}'\n",
+		"(5xx); 10 nothing answered, or without a status; 130 cancelled; 1 otherwise.\n\n"
+		"  kedge call gateway get_conversation_threshold '{\"conversationId\":\"c1\"}'\n"
+		"  kedge call assistant-skill host.events.subscribe '{\"filter\":{}}' --follow\n",
 	.run = run,
 };

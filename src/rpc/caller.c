@@ -2,117 +2,131 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/time.h"
-#include "wire/envelope.h"
+#include "wire/json.h"
 
-#define CALLER_ROOM_BYTES 65536
-
-struct call {
-	struct list link;
-	struct heap_node timer;
-	uint64_t number;
-	caller_answer_fn *callback;
-	void *userdata;
-};
-
-void caller_init(struct caller *c, caller_event_fn *on_event, void *userdata)
+static bool prefix_is_valid(const char *prefix)
 {
-	*c = (struct caller){ .on_event = on_event, .userdata = userdata };
-	list_init(&c->calls);
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789.:_-";
+	size_t size = strlen(prefix);
+
+	/* After a digit the number could not be told from it. */
+	return size <= KEDGE_ID_PREFIX_MAX && strspn(prefix, allowed) == size &&
+	       (size == 0 || prefix[size - 1] < '0' || prefix[size - 1] > '9');
 }
 
-static void call_end(struct caller *c, struct call *call, const struct caller_answer *answer)
+static int take_options(struct kedge_caller *c, const struct kedge_caller_options *o)
+{
+	const char *prefix = o->id_prefix ? o->id_prefix : "";
+
+	if (o->size != sizeof(*o) || o->limits.depth_max > JSON_DEPTH_MAX ||
+	    o->limits.message_bytes_max > CALLER_FRAME_MAX ||
+	    o->limits.output_bytes_max > SIZE_MAX / 4 || !prefix_is_valid(prefix) ||
+	    (o->protocol != KEDGE_PROTOCOL_LINES && o->protocol != KEDGE_PROTOCOL_FRAMES))
+		return -EINVAL;
+	c->protocol = o->protocol;
+	c->limits = o->limits;
+	c->handlers = o->handlers;
+	c->userdata = o->userdata;
+	strcpy(c->prefix, prefix);
+	return 0;
+}
+
+int kedge_caller_new(struct kedge_caller **ret_caller, const struct kedge_caller_options *options)
+{
+	static const struct kedge_caller_options defaults = { .size = sizeof(defaults) };
+	struct kedge_caller *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	r = take_options(c, options ? options : &defaults);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	if (!c->limits.message_bytes_max)
+		c->limits.message_bytes_max = CALLER_MESSAGE_MAX;
+	if (!c->limits.depth_max)
+		c->limits.depth_max = JSON_DEPTH_MAX;
+	if (!c->limits.output_bytes_max)
+		c->limits.output_bytes_max = CALLER_OUTPUT_MAX;
+	if (!c->limits.calls_max)
+		c->limits.calls_max = CALLER_CALLS_MAX;
+	list_init(&c->calls);
+	*ret_caller = c;
+	return 0;
+}
+
+struct caller_call *caller_find(const struct kedge_caller *c, uint64_t number)
+{
+	return map_get(&c->by_id, number);
+}
+
+static void drop_kept(struct kedge_caller *c, struct caller_call *call)
+{
+	free(call->kept);
+	call->kept = NULL;
+	c->kept_bytes -= call->kept_size;
+	call->kept_size = 0;
+}
+
+/* Take a call out of all books. */
+static void unbook(struct kedge_caller *c, struct caller_call *call)
 {
 	map_remove(&c->by_id, call->number);
 	heap_remove(&c->deadlines, &call->timer);
 	list_unlink(&call->link);
+	drop_kept(c, call);
 	c->count--;
-	call->callback(answer, call->userdata);
+	if (c->uploading == call->number)
+		caller_close_upload(c);
+}
+
+void caller_end(struct kedge_caller *c, struct caller_call *call, const struct kedge_reply *reply)
+{
+	unbook(c, call);
+	if (call->ask.on_reply)
+		call->ask.on_reply(reply, call->ask.userdata);
 	free(call);
 }
 
-void caller_lost(struct caller *c)
+void caller_answered(struct kedge_caller *c, struct caller_call *call)
 {
-	struct list waiting = LIST_INIT(waiting);
-	struct list *it;
-
-	buf_deinit(&c->in);
-	buf_deinit(&c->out);
-	c->searched = 0;
-	c->fatal = false;
-	c->losses++;
-	/* Calls made from the callbacks belong to the next connection. */
-	while ((it = list_first(&c->calls))) {
-		list_unlink(it);
-		list_append(&waiting, it);
-	}
-	while ((it = list_first(&waiting)))
-		call_end(c, list_entry(it, struct call, link),
-			 &(struct caller_answer){ .outcome = CALLER_LOST });
+	heap_remove(&c->deadlines, &call->timer);
 }
 
-void caller_deinit(struct caller *c)
+static int check_ask(const struct kedge_caller *c, const struct kedge_ask *ask)
 {
-	caller_lost(c);
-	assert(list_empty(&c->calls));
-	buf_deinit(&c->out);
-	map_deinit(&c->by_id);
-	heap_deinit(&c->deadlines);
+	bool binary = ask->headers.size || ask->body_kind != KEDGE_BODY_NONE;
+
+	if (!ask->method || !*ask->method || (binary && c->protocol != KEDGE_PROTOCOL_FRAMES))
+		return -EINVAL;
+	if (ask->body_kind == KEDGE_BODY_STREAMED && ask->if_lost == KEDGE_IF_LOST_RESEND)
+		return -EINVAL;
+	if (ask->params.size && !json_is_valid(ask->params, JSON_DEPTH_MAX))
+		return -EINVAL;
+	if (ask->headers.size && (!json_is_valid(ask->headers, JSON_DEPTH_MAX) ||
+				  json_kind(ask->headers) != JSON_OBJECT))
+		return -EINVAL;
+	if (c->count >= c->limits.calls_max ||
+	    (c->uploading && ask->body_kind == KEDGE_BODY_STREAMED))
+		return -EBUSY;
+	return 0;
 }
 
-static int write_request(struct caller *c, uint64_t number, const char *method,
-			 struct kedge_span params)
-{
-	int r = buf_appendf(&c->out, "{\"id\":\"%" PRIu64 "\",\"method\":", number);
-
-	if (r == 0)
-		r = json_append_string(&c->out, kedge_span(method));
-	if (r == 0 && params.size)
-		r = buf_append(&c->out, ",\"params\":", 10);
-	if (r == 0)
-		r = buf_append(&c->out, params.data, params.size);
-	return r < 0 ? r : buf_append(&c->out, "}\n", 2);
-}
-
-static int call_index(struct caller *c, struct call *call, uint64_t deadline_ns)
+static int book(struct kedge_caller *c, struct caller_call *call, uint64_t deadline_ns)
 {
 	int r = map_put(&c->by_id, call->number, call);
 
-	if (r == 0 && deadline_ns != TIME_NEVER)
+	if (r == 0 && deadline_ns)
 		r = heap_set(&c->deadlines, &call->timer, deadline_ns);
-	if (r < 0)
-		map_remove(&c->by_id, call->number);
-	return r;
-}
-
-int caller_call(struct caller *c, const char *method, struct kedge_span params,
-		uint64_t deadline_ns, caller_answer_fn *callback, void *userdata)
-{
-	size_t before = buf_size(&c->out);
-	struct call *call;
-	int r;
-
-	if (c->count >= CALLER_CALLS_MAX)
-		return -EBUSY;
-	if (before + params.size > CALLER_OUTPUT_MAX)
-		return -ENOBUFS;
-	call = calloc(1, sizeof(*call));
-	if (!call)
-		return -ENOMEM;
-	*call = (struct call){ .timer = HEAP_NODE_INIT,
-			       .number = ++c->serial,
-			       .callback = callback,
-			       .userdata = userdata };
-	r = write_request(c, call->number, method, params);
-	if (r == 0)
-		r = call_index(c, call, deadline_ns);
 	if (r < 0) {
-		c->out.end = c->out.start + before;
-		free(call);
+		map_remove(&c->by_id, call->number);
 		return r;
 	}
 	list_append(&c->calls, &call->link);
@@ -120,141 +134,158 @@ int caller_call(struct caller *c, const char *method, struct kedge_span params,
 	return 0;
 }
 
-/* The number in an id of ours, "17"; 0: it is not one. */
-static uint64_t id_number(struct kedge_span id)
+int kedge_caller_call(struct kedge_caller *c, const struct kedge_ask *ask, uint64_t *ret_number)
 {
-	uint64_t number = 0;
+	struct caller_call *call;
+	int r = check_ask(c, ask);
 
-	if (json_kind(id) != JSON_STRING || id.size < 3 || id.size > 21 || id.data[1] == '0')
-		return 0;
-	for (size_t i = 1; i < id.size - 1; i++) {
-		if (id.data[i] < '0' || id.data[i] > '9')
-			return 0;
-		number = number * 10 + (uint64_t)(id.data[i] - '0');
+	if (r < 0)
+		return r;
+	call = calloc(1, sizeof(*call));
+	if (!call)
+		return -ENOMEM;
+	*call = (struct caller_call){ .timer = HEAP_NODE_INIT, .number = ++c->serial, .ask = *ask };
+	list_init(&call->link);
+	r = book(c, call, ask->deadline_ns);
+	if (r < 0) {
+		free(call);
+		return r;
 	}
-	return number;
-}
-
-static int small_number(struct kedge_span value)
-{
-	int number = 0;
-
-	if (json_kind(value) != JSON_NUMBER || value.size > 5)
-		return 0;
-	for (size_t i = 0; i < value.size; i++) {
-		if (value.data[i] < '0' || value.data[i] > '9')
-			return 0;
-		number = number * 10 + (value.data[i] - '0');
+	r = caller_write_request(c, call, ask);
+	if (r < 0) {
+		unbook(c, call);
+		free(call);
+		return r;
 	}
-	return number;
+	if (ask->body_kind == KEDGE_BODY_STREAMED)
+		c->uploading = call->number;
+	if (ret_number)
+		*ret_number = call->number;
+	return 0;
 }
 
-static bool is_truthy(struct kedge_span value)
+/* Give up: the owner is told why, the server that it need not go on. */
+static void give_up(struct kedge_caller *c, struct caller_call *call, enum kedge_outcome why)
 {
-	return envelope_id_counts(value);
-}
-
-static void take_answer(struct caller *c, const struct envelope *e)
-{
-	struct call *call = map_get(&c->by_id, id_number(e->members[MEMBER_ID]));
-	struct caller_answer answer = { .result = e->members[MEMBER_RESULT],
-					.error = e->members[MEMBER_ERROR],
-					.code = e->members[MEMBER_ERROR_CODE],
-					.details = e->members[MEMBER_ERROR_DETAILS],
-					.status = small_number(e->members[MEMBER_STATUS_CODE]) };
-
-	if (!call) {
-		c->dropped++;
-		return;
-	}
-	answer.outcome = is_truthy(answer.error) ? CALLER_ERROR : CALLER_RESULT;
-	call_end(c, call, &answer);
-}
-
-static void take_line(struct caller *c, struct kedge_span line)
-{
-	const char *end = line.data + line.size;
-	struct envelope e;
-
-	if (json_skip_space(line.data, end) == end)
-		return;
-	if (envelope_scan(line, JSON_DEPTH_MAX, &e) != ENVELOPE_OK)
-		c->dropped++;
-	else if (e.members[MEMBER_ID].size)
-		take_answer(c, &e);
-	else if (json_kind(e.members[MEMBER_EVENT]) == JSON_STRING && c->on_event)
-		c->on_event(e.members[MEMBER_EVENT], e.members[MEMBER_DATA], c->userdata);
-	else
-		c->dropped++;
-}
-
-void *caller_input(struct caller *c, size_t *ret_room)
-{
-	if (buf_reserve(&c->in, CALLER_ROOM_BYTES) < 0)
-		return NULL;
-	*ret_room = c->in.capacity - c->in.end;
-	return c->in.data + c->in.end;
-}
-
-/* Go through the whole lines of @in. Return: whether the connection is still the same. */
-static bool take_lines(struct caller *c, struct buf *in)
-{
+	uint64_t number = call->number;
 	uint64_t connection = c->losses;
-	char *newline;
 
-	while ((newline = memchr(buf_front(in) + c->searched, '\n', buf_size(in) - c->searched))) {
-		size_t size = (size_t)(newline - buf_front(in));
-
-		c->searched = 0;
-		take_line(c, (struct kedge_span){ buf_front(in), size });
-		if (c->losses != connection)
-			return false;
-		buf_consume(in, size + 1);
-	}
-	return true;
+	/* An upload must have ended before the cancel can be sent. */
+	caller_end(c, call, &(struct kedge_reply){ .outcome = why });
+	if (c->losses == connection)
+		caller_write_cancel(c, number);
 }
 
-void caller_received(struct caller *c, size_t n)
+int kedge_caller_cancel(struct kedge_caller *c, uint64_t number)
 {
-	struct buf in = c->in;
+	struct caller_call *call = caller_find(c, number);
 
-	in.end += n;
-	/* Taken out while callbacks run: one of them may give the connection up. */
-	c->in = (struct buf)BUF_INIT;
-	if (!take_lines(c, &in)) {
-		buf_deinit(&in);
-		return;
-	}
-	c->searched = buf_size(&in);
-	c->fatal |= buf_size(&in) > CALLER_MESSAGE_MAX;
-	buf_trim(&in, CALLER_ROOM_BYTES);
-	c->in = in;
+	if (!call)
+		return -ESTALE;
+	give_up(c, call, KEDGE_OUTCOME_CANCELLED);
+	return 0;
 }
 
-bool caller_output(struct caller *c, const void **ret_data, size_t *ret_size)
+int kedge_caller_forget(struct kedge_caller *c, uint64_t number)
 {
-	*ret_data = buf_front(&c->out);
-	*ret_size = buf_size(&c->out);
-	return *ret_size > 0;
+	struct caller_call *call = caller_find(c, number);
+
+	if (!call)
+		return -ESTALE;
+	unbook(c, call);
+	free(call);
+	return 0;
 }
 
-void caller_sent(struct caller *c, size_t n)
-{
-	buf_consume(&c->out, n);
-}
-
-uint64_t caller_deadline(const struct caller *c)
+uint64_t kedge_caller_deadline(const struct kedge_caller *c)
 {
 	const struct heap_node *first = heap_first(&c->deadlines);
 
 	return first ? first->at : TIME_NEVER;
 }
 
-void caller_expire(struct caller *c, uint64_t now_ns)
+int kedge_caller_set_deadline(struct kedge_caller *c, uint64_t number, uint64_t deadline_ns)
+{
+	struct caller_call *call = caller_find(c, number);
+
+	if (!call)
+		return -ESTALE;
+	if (deadline_ns)
+		return heap_set(&c->deadlines, &call->timer, deadline_ns);
+	heap_remove(&c->deadlines, &call->timer);
+	return 0;
+}
+
+void kedge_caller_expire(struct kedge_caller *c, uint64_t now_ns)
 {
 	struct heap_node *first;
 
 	while ((first = heap_first(&c->deadlines)) && first->at <= now_ns)
-		call_end(c, container_of(first, struct call, timer),
-			 &(struct caller_answer){ .outcome = CALLER_TIMED_OUT });
+		give_up(c, container_of(first, struct caller_call, timer), KEDGE_OUTCOME_TIMED_OUT);
+}
+
+/* Forget everything that belongs to the connection and to no call. */
+static void forget_bytes(struct kedge_caller *c)
+{
+	buf_deinit(&c->in);
+	buf_deinit(&c->out);
+	buf_deinit(&c->behind);
+	buf_deinit(&c->headers);
+	c->searched = 0;
+	c->rest = 0;
+	c->expect = CALLER_EXPECT_MESSAGE;
+	c->uploading = 0;
+	c->failed = 0;
+	c->losses++;
+}
+
+void kedge_caller_lost(struct kedge_caller *c)
+{
+	struct list before = LIST_INIT(before), failed = LIST_INIT(failed);
+	struct list *it;
+
+	forget_bytes(c);
+	while ((it = list_first(&c->calls))) {
+		list_unlink(it);
+		list_append(&before, it);
+	}
+	while ((it = list_first(&before))) {
+		struct caller_call *call = list_entry(it, struct caller_call, link);
+		bool again = call->kept && !call->streaming && caller_write_kept(c, call) == 0;
+
+		call->subscribed = call->subscribed && !again;
+		list_unlink(it);
+		list_append(again ? &c->calls : &failed, it);
+	}
+	/* Only now: what callbacks ask comes behind what is sent again. */
+	while ((it = list_first(&failed)))
+		caller_end(c, list_entry(it, struct caller_call, link),
+			   &(struct kedge_reply){ .outcome = KEDGE_OUTCOME_LOST });
+}
+
+struct kedge_caller *kedge_caller_free(struct kedge_caller *c)
+{
+	if (!c)
+		return NULL;
+	c->limits.calls_max = 0; /* no new ones from the callbacks */
+	list_for_each (it, &c->calls)
+		drop_kept(c, list_entry(it, struct caller_call, link));
+	kedge_caller_lost(c);
+	assert(list_empty(&c->calls) && c->count == 0 && c->kept_bytes == 0);
+	buf_deinit(&c->out);
+	buf_deinit(&c->id);
+	map_deinit(&c->by_id);
+	heap_deinit(&c->deadlines);
+	free(c);
+	return NULL;
+}
+
+size_t kedge_caller_in_flight(const struct kedge_caller *c)
+{
+	return c->count;
+}
+
+uint64_t kedge_caller_dropped(const struct kedge_caller *c)
+{
+	return c->dropped;
 }

@@ -1,7 +1,11 @@
 /*
- * The client's side of a connection, without any I/O: calls go in, bytes come
- * out; bytes go in, answers and events come out as callbacks. Time is handed
- * in by whoever has a clock.
+ * Inside of struct kedge_caller (kedge/client.h): the client's side of a
+ * connection, without any I/O.
+ *
+ *	caller.c        making one, calls and their deadlines, loss
+ *	caller-write.c  what goes out: requests, bodies, cancels, answers
+ *	caller-input.c  what comes in: lines, frames, bodies, chunks
+ *	caller-reply.c  what a message says, and to whom
  */
 #pragma once
 
@@ -9,83 +13,90 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
-#include "kedge/conn.h"
+#include "kedge/client.h"
 
-/* Calls that may wait for an answer at a time. */
-#define CALLER_CALLS_MAX 65536
-
-/* Bytes that may wait to be sent. */
-#define CALLER_OUTPUT_MAX ((size_t)64 << 20)
-
-/* The longest answer. */
+#define CALLER_CALLS_MAX   65536u
+#define CALLER_OUTPUT_MAX  ((size_t)64 << 20)
 #define CALLER_MESSAGE_MAX ((size_t)64 << 20)
 
-enum caller_outcome {
-	CALLER_RESULT = 0, /* @result holds it; absent where the method returns nothing */
-	CALLER_ERROR,      /* the server refused: @error, @status, @code, @details */
-	CALLER_TIMED_OUT,  /* no answer before its deadline */
-	CALLER_LOST,       /* the connection went away before the answer came */
+/* The first byte of a frame must not look like the '{' of a line. */
+#define CALLER_FRAME_MAX ((size_t)0x7B000000 - 1)
+
+/* What the next frame is. */
+enum caller_expect {
+	CALLER_EXPECT_MESSAGE = 0,
+	CALLER_EXPECT_BODY,  /* all of a binary answer */
+	CALLER_EXPECT_CHUNK, /* a piece of a stream, or its end */
 };
 
-/* What became of a call. Spans of JSON text, valid during the callback. */
-struct caller_answer {
-	enum caller_outcome outcome;
-	struct kedge_span result;
-	struct kedge_span error; /* a string, usually */
-	struct kedge_span code;  /* a string; absent where none was sent */
-	struct kedge_span details;
-	int status; /* 0: none was sent */
+struct caller_call {
+	struct list link;
+	struct heap_node timer;
+	uint64_t number;
+	struct kedge_ask ask; /* callbacks and choices; its spans are not kept */
+	bool streaming;       /* STREAM was told, END was not */
+	bool subscribed;      /* acknowledged: open until it fails */
+	char *kept;           /* the request as it is sent again, or NULL */
+	size_t kept_size;
 };
 
-typedef void caller_answer_fn(const struct caller_answer *answer, void *userdata);
+struct kedge_caller {
+	enum kedge_protocol protocol;
+	char prefix[KEDGE_ID_PREFIX_MAX + 1];
+	struct kedge_caller_limits limits;
+	struct kedge_caller_handlers handlers;
+	void *userdata;
 
-/* A push: @name is JSON text of a string, @data absent or any value. */
-typedef void caller_event_fn(struct kedge_span name, struct kedge_span data, void *userdata);
-
-struct caller {
 	struct buf in, out;
-	size_t searched;
-	uint64_t losses;  /* counts connections: a callback may have given one up */
-	struct map by_id; /* number -> struct call */
+	struct buf behind;  /* messages that wait for the end of an upload */
+	struct buf headers; /* of the binary answer whose body is coming */
+	struct buf id;      /* see kedge_caller_id() */
+	size_t searched;    /* bytes of @in that hold no newline */
+	enum caller_expect expect;
+	uint64_t incoming; /* the call that body or chunks are for */
+	size_t rest;       /* bytes of a frame that is passed on in pieces */
+
+	uint64_t losses;    /* counts connections: a callback may have given one up */
+	uint64_t uploading; /* the call whose body is being sent, or 0 */
+	struct map by_id;   /* number -> struct caller_call */
 	struct heap deadlines;
 	struct list calls; /* oldest first */
 	size_t count;
+	size_t kept_bytes;
 	uint64_t serial;
-	uint64_t dropped; /* messages that belonged to no call */
-	bool fatal;       /* the server broke the protocol: close */
-	caller_event_fn *on_event;
-	void *userdata;
+	uint64_t dropped;
+	int failed; /* no memory for what had to be sent: the connection cannot go on */
 };
 
-void caller_init(struct caller *c, caller_event_fn *on_event, void *userdata);
+/* caller.c */
 
-/* As caller_lost(), and free all memory. */
-void caller_deinit(struct caller *c);
+struct caller_call *caller_find(const struct kedge_caller *c, uint64_t number);
+/* Tell the call what became of it, for the last time. */
+void caller_end(struct kedge_caller *c, struct caller_call *call, const struct kedge_reply *reply);
+/* It has its answer, or the beginning of one: no deadline any more. */
+void caller_answered(struct kedge_caller *c, struct caller_call *call);
 
-/**
- * caller_call() - ask something
- * @params:      JSON text, or absent
- * @deadline_ns: TIME_NEVER: wait for ever
- * @callback:    called once, from caller_received(), _expire(), _lost() or _deinit()
- *
- * Return: 0; -EBUSY: CALLER_CALLS_MAX wait already; -ENOBUFS; -ENOMEM. On
- *         failure @callback is not called.
- */
-int caller_call(struct caller *c, const char *method, struct kedge_span params,
-		uint64_t deadline_ns, caller_answer_fn *callback, void *userdata);
+/* caller-write.c */
 
-/* Bytes in and out, as with struct kedge_conn. */
-void *caller_input(struct caller *c, size_t *ret_room);
-void caller_received(struct caller *c, size_t n);
-bool caller_output(struct caller *c, const void **ret_data, size_t *ret_size);
-void caller_sent(struct caller *c, size_t n);
+/* Write the request, and keep a copy where the call wants one. Return: 0; -ENOBUFS;
+ * -ENOMEM; on failure nothing was written. */
+int caller_write_request(struct kedge_caller *c, struct caller_call *call,
+			 const struct kedge_ask *ask);
+/* Send a request again. Return: 0; -ENOMEM. */
+int caller_write_kept(struct kedge_caller *c, const struct caller_call *call);
+/* Tell the server that nobody wants the answer to @number. Nothing on lines. */
+void caller_write_cancel(struct kedge_caller *c, uint64_t number);
+/* The body of the upload is over: what waited behind it may go. */
+void caller_close_upload(struct kedge_caller *c);
 
-/* The earliest deadline of a call, or TIME_NEVER. */
-uint64_t caller_deadline(const struct caller *c);
+/* caller-reply.c */
 
-/* Time out the calls whose deadline has come. */
-void caller_expire(struct caller *c, uint64_t now_ns);
-
-/* The connection is gone: every call that waits is told CALLER_LOST, oldest first;
- * half a message and what was not sent are forgotten. A new connection may follow. */
-void caller_lost(struct caller *c);
+/* Take one message. Return: 0; -EPROTO: it is none. */
+int caller_take_message(struct kedge_caller *c, struct kedge_span text);
+void caller_take_chunk(struct kedge_caller *c, struct kedge_span chunk);
+void caller_take_end(struct kedge_caller *c);
+void caller_take_body(struct kedge_caller *c, struct kedge_span body);
+/* Whether a binary answer is to be gathered: a call waits for it, as a whole. */
+bool caller_wants_whole(const struct kedge_caller *c);
+/* It is longer than the limit. */
+void caller_refuse_body(struct kedge_caller *c);

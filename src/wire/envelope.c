@@ -21,6 +21,7 @@ static const struct {
 	[MEMBER_ERROR_DETAILS] = NAME("errorDetails"),
 	[MEMBER_EVENT] = NAME("event"),
 	[MEMBER_DATA] = NAME("data"),
+	[MEMBER_PAYLOAD] = NAME("payload"),
 };
 
 /* Which member a name, with its quotes, is; MEMBER_MAX_: none of ours. */
