@@ -1,5 +1,6 @@
 #include "services/params.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "wire/json.h"
@@ -10,15 +11,52 @@ static struct kedge_span span_of(const struct buf *b)
 	return (struct kedge_span){ buf_front(b), buf_size(b) };
 }
 
-/* Memory may run out in between: then the refusal is shorter, but one all the same. */
-static void note(struct params *p, const char *name, const char *code, const char *why)
+/* "tools.0.name", or "params" for the whole. */
+static void append_place(struct buf *b, const struct params *p, const char *name)
 {
-	(void)buf_appendf(&p->words, "%s%s: %s", p->failures ? "; " : "", name ? name : "params",
-			  why);
-	(void)buf_appendf(&p->details, "%s{\"path\":[", p->failures ? "," : "[");
+	if (!p->depth && !name)
+		(void)buf_appendf(b, "params");
+	for (unsigned i = 0; i < p->depth; i++) {
+		if (i)
+			(void)buf_append(b, ".", 1);
+		if (p->steps[i].name)
+			(void)buf_appendf(b, "%s", p->steps[i].name);
+		else
+			(void)buf_appendf(b, "%zu", p->steps[i].index);
+	}
 	if (name)
-		(void)json_append_string(&p->details, kedge_span(name));
-	(void)buf_appendf(&p->details, "],\"code\":\"%s\",\"message\":", code);
+		(void)buf_appendf(b, "%s%s", p->depth ? "." : "", name);
+}
+
+/* ["tools",0,"name"] */
+static void append_path(struct buf *b, const struct params *p, const char *name)
+{
+	(void)buf_append(b, "[", 1);
+	for (unsigned i = 0; i < p->depth; i++) {
+		if (i)
+			(void)buf_append(b, ",", 1);
+		if (p->steps[i].name)
+			(void)json_append_string(b, kedge_span(p->steps[i].name));
+		else
+			(void)buf_appendf(b, "%zu", p->steps[i].index);
+	}
+	if (name && p->depth)
+		(void)buf_append(b, ",", 1);
+	if (name)
+		(void)json_append_string(b, kedge_span(name));
+	(void)buf_append(b, "]", 1);
+}
+
+/* Memory may run out in between: then the refusal is shorter, but one all the same. */
+void params_note(struct params *p, const char *name, const char *code, const char *why)
+{
+	if (p->failures)
+		(void)buf_append(&p->words, "; ", 2);
+	append_place(&p->words, p, name);
+	(void)buf_appendf(&p->words, ": %s", why);
+	(void)buf_appendf(&p->details, "%s{\"path\":", p->failures ? "," : "[");
+	append_path(&p->details, p, name);
+	(void)buf_appendf(&p->details, ",\"code\":\"%s\",\"message\":", code);
 	(void)json_append_string(&p->details, kedge_span(why));
 	(void)buf_append(&p->details, "}", 1);
 	p->failures++;
@@ -41,16 +79,21 @@ static void note_kind(struct params *p, const char *name, const char *expected,
 	char why[64];
 
 	(void)snprintf(why, sizeof(why), "expected %s, received %s", expected, kind_name(value));
-	note(p, name, "invalid_type", why);
+	params_note(p, name, "invalid_type", why);
+}
+
+void params_init_value(struct params *p, struct kedge_span value)
+{
+	*p = (struct params){ 0 };
+	if (json_kind(value) == JSON_OBJECT)
+		p->object = value;
+	else
+		note_kind(p, NULL, "object", value);
 }
 
 void params_init(struct params *p, const struct kedge_call *call)
 {
-	*p = (struct params){ 0 };
-	if (json_kind(call->params) == JSON_OBJECT)
-		p->object = call->params;
-	else
-		note_kind(p, NULL, "object", call->params);
+	params_init_value(p, call->params);
 }
 
 void params_deinit(struct params *p)
@@ -73,35 +116,53 @@ static bool is_utf8(const char *text, size_t size)
 	return true;
 }
 
-bool params_string(struct params *p, const char *name, enum params_empty empty, char **ret,
-		   size_t *ret_size)
+/* The JSON text of a string member; absent: not there, or noted. */
+static struct kedge_span string_member(struct params *p, const char *name, enum params_text text)
 {
+	static const struct kedge_span absent = { NULL, 0 };
 	struct kedge_span value = json_member(p->object, name);
-	_cleanup_(freep) char *text = NULL;
 
-	if (!p->object.size)
-		return false;
+	if (!p->object.size || (!value.size && text == PARAMS_MAY_BE_ABSENT))
+		return absent;
 	if (json_kind(value) != JSON_STRING) {
 		note_kind(p, name, "string", value);
+		return absent;
+	}
+	if (value.size == 2 && text == PARAMS_NOT_EMPTY) {
+		params_note(p, name, "too_small",
+			    "Too small: expected string to have >=1 characters");
+		return absent;
+	}
+	return value;
+}
+
+bool params_string(struct params *p, const char *name, enum params_text text, char **ret,
+		   size_t *ret_size)
+{
+	struct kedge_span value = string_member(p, name, text);
+	_cleanup_(freep) char *decoded = value.size ? malloc(value.size) : NULL;
+	size_t size;
+
+	if (!value.size)
+		return false;
+	if (!decoded) {
+		params_note(p, name, "custom", "out of memory");
 		return false;
 	}
-	text = malloc(value.size);
-	if (!text) {
-		note(p, name, "custom", "out of memory");
+	size = json_string_decode(value, decoded);
+	decoded[size] = '\0';
+	if (!is_utf8(decoded, size)) {
+		params_note(p, name, "invalid_format", "half a surrogate pair is no text");
 		return false;
 	}
-	*ret_size = json_string_decode(value, text);
-	text[*ret_size] = '\0';
-	if (*ret_size == 0 && empty == PARAMS_NOT_EMPTY) {
-		note(p, name, "too_small", "Too small: expected string to have >=1 characters");
-		return false;
-	}
-	if (!is_utf8(text, *ret_size)) {
-		note(p, name, "invalid_format", "half a surrogate pair is no text");
-		return false;
-	}
-	*ret = steal_ptr(text);
+	*ret = steal_ptr(decoded);
+	*ret_size = size;
 	return true;
+}
+
+struct kedge_span params_string_json(struct params *p, const char *name, enum params_text text)
+{
+	return string_member(p, name, text);
 }
 
 static void note_choice(struct params *p, const char *name, const char *const *words, size_t count)
@@ -112,7 +173,7 @@ static void note_choice(struct params *p, const char *name, const char *const *w
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = buf_appendf(&why, "%s\"%s\"", i ? "|" : "", words[i]);
 	if (r == 0 && buf_append(&why, "", 1) == 0)
-		note(p, name, "invalid_value", buf_front(&why));
+		params_note(p, name, "invalid_value", buf_front(&why));
 	buf_deinit(&why);
 }
 
@@ -128,6 +189,80 @@ int params_choice(struct params *p, const char *name, enum params_need need,
 			return (int)i;
 	note_choice(p, name, words, count);
 	return -1;
+}
+
+struct kedge_span params_any(struct params *p, const char *name, enum params_need need)
+{
+	struct kedge_span value = json_member(p->object, name);
+
+	if (p->object.size && !value.size && need == PARAMS_REQUIRED)
+		params_note(p, name, "invalid_type", "Required");
+	return value;
+}
+
+/* A member of one kind. Return: its JSON text; absent: not there, or noted. */
+static struct kedge_span member_of_kind(struct params *p, const char *name, enum params_need need,
+					enum json_kind kind, const char *kind_words)
+{
+	struct kedge_span value = json_member(p->object, name);
+
+	if (!p->object.size || (!value.size && need == PARAMS_OPTIONAL))
+		return (struct kedge_span){ NULL, 0 };
+	if (json_kind(value) == kind)
+		return value;
+	note_kind(p, name, kind_words, value);
+	return (struct kedge_span){ NULL, 0 };
+}
+
+struct kedge_span params_object(struct params *p, const char *name, enum params_need need)
+{
+	return member_of_kind(p, name, need, JSON_OBJECT, "object");
+}
+
+struct kedge_span params_list(struct params *p, const char *name)
+{
+	struct kedge_span list = member_of_kind(p, name, PARAMS_REQUIRED, JSON_ARRAY, "array");
+	struct kedge_span first;
+	const char *at = NULL;
+
+	if (list.size && !json_next_element(list, &at, &first)) {
+		params_note(p, name, "too_small", "Too small: expected array to have >=1 items");
+		list.size = 0;
+	}
+	return list;
+}
+
+int params_boolean(struct params *p, const char *name, enum params_need need)
+{
+	struct kedge_span value = json_member(p->object, name);
+	enum json_kind kind = json_kind(value);
+
+	if (!p->object.size || (!value.size && need == PARAMS_OPTIONAL))
+		return -1;
+	if (kind == JSON_TRUE || kind == JSON_FALSE)
+		return kind == JSON_TRUE;
+	note_kind(p, name, "boolean", value);
+	return -1;
+}
+
+struct kedge_span params_enter(struct params *p, struct params_step step, struct kedge_span value)
+{
+	struct kedge_span outer = p->object;
+
+	assert(p->depth < PARAMS_STEPS_MAX);
+	p->steps[p->depth++] = step;
+	p->object = (struct kedge_span){ NULL, 0 };
+	if (json_kind(value) == JSON_OBJECT)
+		p->object = value;
+	else
+		note_kind(p, NULL, "object", value);
+	return outer;
+}
+
+void params_leave(struct params *p, struct kedge_span outer)
+{
+	p->depth--;
+	p->object = outer;
 }
 
 bool params_refused(struct params *p, const struct kedge_call *call)

@@ -7,14 +7,29 @@
 #include "base/buf.h"
 #include "kedge/server.h"
 
+/* How deep objects in lists in objects may be entered: tools.0 is two. */
+#define PARAMS_STEPS_MAX 4
+
+/* One step of a path: the member @name, or, where that is NULL, the element @index. */
+struct params_step {
+	const char *name;
+	size_t index;
+};
+
 struct params {
-	struct kedge_span object; /* absent: they are no object, which was noted */
+	struct kedge_span object; /* absent: it is no object, which was noted */
+	struct params_step steps[PARAMS_STEPS_MAX];
+	unsigned depth;
 	struct buf words, details;
 	unsigned failures;
 };
 
 /* Take the params of a call, which must be an object. */
 void params_init(struct params *p, const struct kedge_call *call);
+
+/* The same for any value in their place. */
+void params_init_value(struct params *p, struct kedge_span value);
+
 void params_deinit(struct params *p);
 
 enum params_need {
@@ -22,9 +37,10 @@ enum params_need {
 	PARAMS_OPTIONAL, /* may be absent */
 };
 
-enum params_empty {
+enum params_text {
 	PARAMS_NOT_EMPTY = 0,
 	PARAMS_MAY_BE_EMPTY,
+	PARAMS_MAY_BE_ABSENT, /* ... or empty */
 };
 
 /**
@@ -35,12 +51,40 @@ enum params_empty {
  *
  * Return: whether there is one. Failures are noted.
  */
-bool params_string(struct params *p, const char *name, enum params_empty empty, char **ret,
+bool params_string(struct params *p, const char *name, enum params_text text, char **ret,
 		   size_t *ret_size);
+
+/* The same where only the JSON text is wanted. Return: that, or an absent span. */
+struct kedge_span params_string_json(struct params *p, const char *name, enum params_text text);
 
 /* A member that is one of @count words. Return: its index, or -1: absent or noted. */
 int params_choice(struct params *p, const char *name, enum params_need need,
 		  const char *const *words, size_t count);
+
+/* A member of any kind. Return: its JSON text; absent: noted where it is required. */
+struct kedge_span params_any(struct params *p, const char *name, enum params_need need);
+
+/* A member that is an object. Return: its JSON text; absent: noted, or not there. */
+struct kedge_span params_object(struct params *p, const char *name, enum params_need need);
+
+/* A member that is a list with something in it. Return: as above. */
+struct kedge_span params_list(struct params *p, const char *name);
+
+/* A member that is true or false. Return: 1, 0, or -1: absent or noted. */
+int params_boolean(struct params *p, const char *name, enum params_need need);
+
+/* Note that something is wrong with a member (NULL: with the object itself). */
+void params_note(struct params *p, const char *name, const char *code, const char *why);
+
+/**
+ * params_enter() - go on inside a value: what is noted then has that place in its path
+ * @step:  where it is
+ * @value: that must be an object; otherwise that is noted
+ *
+ * Return: what params_leave() needs to come back.
+ */
+struct kedge_span params_enter(struct params *p, struct params_step step, struct kedge_span value);
+void params_leave(struct params *p, struct kedge_span outer);
 
 /* If anything was noted, refuse the call. Return: whether it was refused. */
 bool params_refused(struct params *p, const struct kedge_call *call);
