@@ -22,7 +22,7 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_serve, command_call, command_ls;
+extern const struct command command_serve, command_call, command_ls, command_check;
 
 /* Say what is wrong on stderr, one line. */
 void usage_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -32,3 +32,6 @@ void usage_complain(const char *format, ...) __attribute__((format(printf, 1, 2)
 
 /* A whole number from @low to @high. Return: 0, or -EINVAL. */
 int parse_number(const char *text, int64_t low, int64_t high, int64_t *ret);
+
+/* Seconds from 0 to @max_s, with a fraction or without. Return: 0, or -EINVAL. */
+int parse_seconds(const char *text, int64_t max_s, int64_t *ret_ms);

@@ -7,7 +7,12 @@
 #include "base/cleanup.h"
 #include "cmd/command.h"
 
-static const struct command *const commands[] = { &command_serve, &command_call, &command_ls };
+static const struct command *const commands[] = {
+	&command_serve,
+	&command_call,
+	&command_ls,
+	&command_check,
+};
 
 void usage_complain(const char *format, ...)
 {
@@ -31,6 +36,21 @@ int parse_number(const char *text, int64_t low, int64_t high, int64_t *ret)
 	    value > high)
 		return -EINVAL;
 	*ret = value;
+	return 0;
+}
+
+int parse_seconds(const char *text, int64_t max_s, int64_t *ret_ms)
+{
+	char *end;
+	double value;
+
+	/* strtod() would take white space, signs, hex, "inf" and "nan" as well. */
+	if (!*text || strspn(text, "0123456789.") != strlen(text))
+		return -EINVAL;
+	value = strtod(text, &end);
+	if (*end || value > (double)max_s)
+		return -EINVAL;
+	*ret_ms = (int64_t)(value * 1000);
 	return 0;
 }
 
