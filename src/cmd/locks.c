@@ -25,6 +25,13 @@ static int add(struct locks *locks, struct lock lock)
 	return 0;
 }
 
+static int compare_locks(const void *a, const void *b)
+{
+	const struct lock *x = a, *y = b;
+
+	return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
 int locks_read(struct locks *ret)
 {
 	struct locks locks = LOCKS_INIT;
@@ -45,6 +52,8 @@ int locks_read(struct locks *ret)
 		(void)fclose(file);
 	if (r < 0)
 		locks_deinit(&locks);
+	if (locks.count)
+		qsort(locks.items, locks.count, sizeof(*locks.items), compare_locks);
 	*ret = locks;
 	return r;
 }
@@ -59,10 +68,11 @@ void locks_deinit(struct locks *locks)
  * (btrfs, overlayfs); a lock of that inode number and that name is enough. */
 static pid_t holder(const struct locks *locks, uint64_t inode)
 {
-	for (size_t i = 0; i < locks->count; i++)
-		if (locks->items[i].inode == inode)
-			return locks->items[i].pid;
-	return 0;
+	const struct lock wanted = { .inode = inode };
+	const struct lock *found = bsearch(&wanted, locks->items, locks->count, sizeof(wanted),
+					   compare_locks);
+
+	return found ? found->pid : 0;
 }
 
 pid_t locks_guard_of(const struct locks *locks, const char *path, uid_t owner)
