@@ -10,8 +10,8 @@
 /* Calls that may wait for an answer at a time. */
 #define CALLS_MAX 65536
 
-/* A number has at most 20 digits. */
-#define CALL_DIGITS_MAX 20
+/* What has more digits may not fit in 64 bits, and was never reached. */
+#define CALL_DIGITS_MAX 19
 
 bool calls_own_id(const struct kedge_conn *conn, struct kedge_span id)
 {

@@ -1,0 +1,235 @@
+/*
+ * Memory: none is asked for on the fast path, and none that is refused does harm.
+ * The allocator is wrapped by the linker: see meson.build.
+ */
+#include <stdlib.h>
+
+#include "rpc/test-peer.h"
+
+static size_t asked;   /* how often memory was asked for */
+static size_t fail_at; /* the how-manieth time it is refused; 0: never */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static int is_refused(void)
+{
+	return ++asked == fail_at;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return is_refused() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return is_refused() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return is_refused() ? NULL : __real_realloc(old, size);
+}
+
+/* A server that keeps some requests open and answers them afterwards, without a log. */
+struct server {
+	uint64_t open[16];
+	size_t count;
+};
+
+static void on_request(struct kedge_conn *conn, const struct kedge_request *r, void *userdata)
+{
+	struct server *s = userdata;
+	struct kedge_rpc_error error = { .text = kedge_span("no"), .status = 400 };
+
+	if (r->method.size == 5)
+		s->open[s->count++] = r->ticket;
+	else if (r->method.size == 4)
+		(void)kedge_conn_reply(conn, r->ticket, r->params);
+	else if (r->method.size == 6)
+		(void)kedge_conn_stream_begin(conn, r->ticket, r->headers);
+	else if (r->method.size == 3)
+		(void)kedge_conn_reply_body(conn, r->ticket, r->headers, r->body);
+	else
+		(void)kedge_conn_fail(conn, r->ticket, &error);
+}
+
+static enum kedge_upload on_upload(struct kedge_conn *conn, const struct kedge_request *r,
+				   void *userdata)
+{
+	(void)conn, (void)userdata;
+	return r->method.size == 3 ? KEDGE_UPLOAD_COLLECT : KEDGE_UPLOAD_STREAM;
+}
+
+static void on_body(struct kedge_conn *conn, uint64_t ticket, void *tag, struct kedge_span piece,
+		    void *userdata)
+{
+	(void)tag, (void)userdata;
+	if (piece.size)
+		(void)kedge_conn_stream_write(conn, ticket, piece);
+	else
+		(void)kedge_conn_stream_end(conn, ticket);
+}
+
+static struct kedge_conn_options options_for(struct server *s, enum kedge_protocol protocol)
+{
+	return (struct kedge_conn_options){
+		.size = sizeof(struct kedge_conn_options),
+		.protocol = protocol,
+		.userdata = s,
+		.handlers = { .on_request = on_request, .on_upload = on_upload, .on_body = on_body }
+	};
+}
+
+/* Return: false: the connection had no memory. */
+static bool feed(struct kedge_conn *conn, const struct buf *in)
+{
+	size_t room;
+	void *to = kedge_conn_input(conn, &room);
+
+	if (!to)
+		return false;
+	assert_true(room >= buf_size(in));
+	memcpy(to, buf_front(in), buf_size(in));
+	return kedge_conn_received(conn, buf_size(in)) == 0;
+}
+
+static void answer_all(struct kedge_conn *conn, struct server *s)
+{
+	const void *data;
+	size_t size;
+
+	while (s->count)
+		(void)kedge_conn_reply(conn, s->open[--s->count], kedge_span("{}"));
+	while (kedge_conn_output(conn, &data, &size))
+		kedge_conn_sent(conn, size);
+}
+
+#define REQUESTS                                                                                   \
+	"{\"id\":1,\"method\":\"echo\",\"params\":{\"a\":[1,2,3]}}",                               \
+		"{\"id\":\"an id of at most 48 bytes, as a UUID or so\",\"method\":\"later\"}",    \
+		"{\"id\":\"s:17\",\"method\":\"l\\u0061ter\",\"params\":null}", "nonsense",        \
+		"{\"id\":true}", "{\"id\":3,\"method\":\"fails with words\"}"
+
+static void batch(struct buf *b, enum kedge_protocol protocol)
+{
+	static const char *const texts[] = { REQUESTS };
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		if (protocol == KEDGE_PROTOCOL_FRAMES)
+			frames_append(b, texts[i], NULL);
+		else
+			assert_int_equal(buf_appendf(b, "%s\n", texts[i]), 0);
+}
+
+/* With warm buffers: answers at once and later, refusals, in lines and frames. */
+static void fast_path(enum kedge_protocol protocol)
+{
+	struct server s = { .count = 0 };
+	struct kedge_conn_options options = options_for(&s, protocol);
+	struct kedge_conn *conn;
+	struct buf in = BUF_INIT;
+	size_t before;
+
+	batch(&in, protocol);
+	assert_int_equal(kedge_conn_new(&conn, &options), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_true(feed(conn, &in));
+		answer_all(conn, &s);
+	}
+	before = asked;
+	for (int i = 0; i < 1000; i++) {
+		assert_true(feed(conn, &in));
+		answer_all(conn, &s);
+	}
+	assert_int_equal(asked, before);
+	kedge_conn_free(conn);
+	buf_deinit(&in);
+}
+
+static void test_no_allocation(void **state)
+{
+	(void)state;
+	fast_path(KEDGE_PROTOCOL_LINES);
+	fast_path(KEDGE_PROTOCOL_FRAMES);
+}
+
+/* Everything that takes memory. */
+static void script(struct buf *in)
+{
+	static const char *const texts[] = {
+		REQUESTS,
+		"{\"id\":4,\"method\":\"raw\",\"headers\":{\"content-length\":1,\"a\":1}}",
+		"bytes",
+		"{\"id\":5,\"method\":\"raw\",\"headers\":{\"transfer-encoding\":\"chunked\"}}",
+		"by",
+		"tes",
+		"",
+		"{\"id\":\"an id that is too long for its ticket, and kept in memory of its own\","
+		"\"method\":\"stream\",\"headers\":{\"transfer-encoding\":\"chunked\",\"a\":1}}",
+		"by",
+		"{\"id\":6,\"method\":\"no\"}",
+		"",
+		"{\"id\":7,\"method\":\"stream\"}",
+		"{\"id\":8,\"method\":\"stream\"}",
+		"{\"id\":9,\"method\":\"$cancel\",\"params\":{\"targetId\":8}}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		frames_append(in, texts[i], NULL);
+}
+
+static bool everything(struct kedge_conn *conn, struct server *s, const struct buf *in)
+{
+	uint64_t number;
+	bool fine = feed(conn, in) && kedge_conn_push(conn, "\xFF", kedge_span("1")) == 0 &&
+		    kedge_conn_call(conn, "m", kedge_span("[]"), &number) == 0;
+
+	answer_all(conn, s);
+	return fine && !kedge_conn_is_finished(conn);
+}
+
+/* The n-th time memory is asked for there is none, for every n there is: the connection
+ * says so or is finished, and leaves nothing behind. */
+static void test_refused(void **state)
+{
+	struct server s = { .count = 0 };
+	struct kedge_conn_options options = options_for(&s, KEDGE_PROTOCOL_FRAMES);
+	struct buf in = BUF_INIT;
+	bool fine = false;
+	size_t n = 0;
+
+	(void)state;
+	options.call_prefix = "d:";
+	script(&in);
+	while (!fine) {
+		struct kedge_conn *conn = NULL;
+
+		s.count = 0;
+		fail_at = asked + ++n;
+		if (kedge_conn_new(&conn, &options) == 0)
+			fine = everything(conn, &s, &in);
+		assert_true(!fine || asked < fail_at);
+		fail_at = 0;
+		kedge_conn_free(conn);
+	}
+	/* The connection, its four buffers, the map, a stream ... */
+	assert_in_range(n, 12, 100);
+	buf_deinit(&in);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_allocation),
+		cmocka_unit_test(test_refused),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
