@@ -119,8 +119,8 @@ enum kedge_if_lost {
  * @deadline_ns: sans-IO: CLOCK_MONOTONIC; 0: none. It ends with the answer, the
  *               beginning of a stream, or the acknowledgement of a subscription;
  *               see kedge_caller_set_deadline()
- * @timeout_ms:  blocking and libuv: until the answer; begins anew each time that
- *               some of the request could be sent; 0: 60,000; -1: none
+ * @timeout_ms:  blocking and libuv: until the answer; 0: 60,000; -1: none. When
+ *               blocking it begins anew each time that some of the request was sent
  * @first_chunk_ms: the same: from the beginning of a stream to its first piece; 0:
  *               30,000; -1: none
  * @on_reply:    called once with what became of the call; twice where it is a

@@ -60,11 +60,8 @@ static int keep_reply(struct asking *a, const struct kedge_reply *reply)
 
 static void stream_begins(struct asking *a, const struct kedge_reply *reply)
 {
-	uint64_t deadline = deadline_in(a->ask->first_chunk_ms, KEDGE_FIRST_CHUNK_TIMEOUT_MS);
 	int r = buf_append(&a->client->headers, reply->headers.data, reply->headers.size);
 
-	if (r == 0)
-		r = kedge_caller_set_deadline(a->client->caller, a->number, deadline);
 	if (r < 0)
 		a->error = r;
 }

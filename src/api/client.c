@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "kedge/endpoint.h"
+#include "rpc/caller.h"
 #include "sys/dial.h"
 
 /* How long the word that a call is cancelled may wait for a server that does not read. */
@@ -118,6 +119,7 @@ static ssize_t receive(struct kedge_client *client)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)
 		return -ECONNRESET;
+	client->caller->clock_ns = monotonic_ns();
 	r = kedge_caller_received(client->caller, (size_t)n);
 	return r < 0 ? r : n;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/time.h"
 #include "wire/envelope.h"
 #include "wire/json.h"
 
@@ -105,9 +106,15 @@ static void tell(struct kedge_caller *c, struct caller_call *call, const struct 
 static void begin_stream(struct kedge_caller *c, struct caller_call *call,
 			 struct kedge_reply *reply)
 {
+	int ms = call->ask.first_chunk_ms ? call->ask.first_chunk_ms : KEDGE_FIRST_CHUNK_TIMEOUT_MS;
+	uint64_t number = call->number;
+
 	reply->outcome = KEDGE_OUTCOME_STREAM;
 	call->streaming = true;
 	tell(c, call, reply);
+	if (c->clock_ns && ms > 0 && caller_find(c, number) &&
+	    kedge_caller_set_deadline(c, number, c->clock_ns + (uint64_t)ms * NSEC_PER_MSEC) < 0)
+		c->failed = -ENOMEM;
 }
 
 /* Bytes follow. Return: 0; -ENOMEM. */

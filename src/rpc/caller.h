@@ -65,6 +65,9 @@ struct kedge_caller {
 	size_t kept_bytes;
 	uint64_t serial;
 	uint64_t dropped;
+	/* The time, where the owner has said it: streams that begin then have a deadline
+	 * for their first piece. 0: first_chunk_ms is not looked at. */
+	uint64_t clock_ns;
 	int failed; /* no memory for what had to be sent: the connection cannot go on */
 };
 

@@ -1,0 +1,130 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "loop/uvclient.h"
+#include "sys/dial.h"
+
+/* Reads in one go, so that a server that never stops does not hold up others. */
+#define READS_MAX 4
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct uvclient_link *link = handle->data;
+	struct kedge_uvclient *u = link->client;
+
+	free(link);
+	uvclient_closed(u);
+}
+
+void uvclient_link_close(struct kedge_uvclient *u)
+{
+	struct uvclient_link *link = u->link;
+
+	u->link = NULL;
+	if (!link)
+		return;
+	uv_close((uv_handle_t *)&link->poll, on_closed);
+	link->fd = fd_close(link->fd);
+}
+
+void uvclient_transmit(struct kedge_uvclient *u)
+{
+	const void *data;
+	size_t size;
+
+	while (u->link && kedge_caller_output(u->caller, &data, &size)) {
+		ssize_t n = send(u->link->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
+			break;
+		/* A server that refuses us may have answered before it closed: read on. */
+		kedge_caller_sent(u->caller, n < 0 ? size : (size_t)n);
+	}
+	if (kedge_caller_output_bytes(u->caller) >= UVCLIENT_WRITABLE_BYTES)
+		u->clogged = true;
+}
+
+/* Return: 1: there may be more; 0: not now; negative: why the connection is over. */
+static int receive(struct kedge_uvclient *u)
+{
+	size_t room;
+	void *to = kedge_caller_input(u->caller, &room);
+	ssize_t n = to ? recv(u->link->fd, to, room, MSG_DONTWAIT) : 0;
+	int r;
+
+	if (!to)
+		return -ENOMEM;
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ECONNRESET;
+	u->caller->clock_ns = monotonic_ns();
+	r = kedge_caller_received(u->caller, (size_t)n);
+	if (r < 0)
+		return r;
+	/* The timer runs until the connection has proven itself. */
+	if (!*u->stray && uv_is_active((const uv_handle_t *)&u->retry))
+		uvclient_proven(u);
+	return (size_t)n == room;
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+	struct uvclient_link *link = poll->data;
+	struct kedge_uvclient *u = link->client;
+	int r = status < 0 ? status : 1;
+
+	u->busy = true;
+	for (int i = 0; i < READS_MAX && r > 0 && (events & UV_READABLE) && !u->paused; i++)
+		r = receive(u);
+	if (r < 0)
+		uvclient_failed(u, r);
+	uvclient_transmit(u);
+	if (u->clogged && kedge_caller_output_bytes(u->caller) < UVCLIENT_WRITABLE_BYTES) {
+		u->clogged = false;
+		if (u->options.on_writable)
+			u->options.on_writable(u->options.userdata);
+	}
+	u->busy = false;
+	uvclient_settle(u);
+}
+
+void uvclient_poll(struct kedge_uvclient *u)
+{
+	int events = 0;
+
+	if (!u->link)
+		return;
+	if (!u->paused)
+		events |= UV_READABLE;
+	if (kedge_caller_output_bytes(u->caller))
+		events |= UV_WRITABLE;
+	if (events == u->link->events)
+		return;
+	u->link->events = events;
+	if (events)
+		(void)uv_poll_start(&u->link->poll, events, on_ready);
+	else
+		(void)uv_poll_stop(&u->link->poll);
+}
+
+int uvclient_link_open(struct kedge_uvclient *u, int fd)
+{
+	struct uvclient_link *link = calloc(1, sizeof(*link));
+	int r = link ? uv_poll_init(u->loop, &link->poll, fd) : -ENOMEM;
+
+	if (r < 0) {
+		free(link);
+		fd_close(fd);
+		return r;
+	}
+	link->poll.data = link;
+	link->client = u;
+	link->fd = fd;
+	u->link = link;
+	u->handles++;
+	return 0;
+}
