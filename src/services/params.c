@@ -102,20 +102,6 @@ void params_deinit(struct params *p)
 	buf_deinit(&p->details);
 }
 
-static bool is_utf8(const char *text, size_t size)
-{
-	const char *end = text + size;
-
-	while (text < end) {
-		size_t n = (unsigned char)*text < 0x80 ? 1 : utf8_sequence(text, end);
-
-		if (!n)
-			return false;
-		text += n;
-	}
-	return true;
-}
-
 /* The JSON text of a string member; absent: not there, or noted. */
 static struct kedge_span string_member(struct params *p, const char *name, enum params_text text)
 {
@@ -151,7 +137,7 @@ bool params_string(struct params *p, const char *name, enum params_text text, ch
 	}
 	size = json_string_decode(value, decoded);
 	decoded[size] = '\0';
-	if (!is_utf8(decoded, size)) {
+	if (!utf8_is_valid(decoded, size)) {
 		params_note(p, name, "invalid_format", "half a surrogate pair is no text");
 		return false;
 	}

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,21 @@ static inline size_t utf8_sequence(const char *p, const char *end)
 		if ((s[i] & 0xC0) != 0x80)
 			return 0;
 	return n;
+}
+
+/* Whether all of it is UTF-8. */
+static inline bool utf8_is_valid(const char *text, size_t size)
+{
+	const char *end = text + size;
+
+	while (text < end) {
+		size_t n = (unsigned char)*text < 0x80 ? 1 : utf8_sequence(text, end);
+
+		if (!n)
+			return false;
+		text += n;
+	}
+	return true;
 }
 
 /* Write @code, at most U+10FFFF, as UTF-8. A lone surrogate is written as the three

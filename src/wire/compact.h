@@ -1,0 +1,14 @@
+/*
+ * Compact JSON text: what came in over several lines, and is to go out on one.
+ */
+#pragma once
+
+#include "wire/json.h"
+
+/**
+ * json_append_compact() - append a value without the white space between its tokens
+ * @value: valid JSON text; strings and numbers stay as they are, byte for byte
+ *
+ * Return: 0, or -ENOMEM (the buffer is as it was).
+ */
+int json_append_compact(struct buf *b, struct kedge_span value);
