@@ -1,7 +1,7 @@
 /* What the gateway's groups of methods share. */
 #pragma once
 
-#include "services/gateway/flags.h"
+#include "services/flags.h"
 #include "services/gateway/store.h"
 #include "services/service.h"
 

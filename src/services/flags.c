@@ -1,16 +1,15 @@
-#include "services/gateway/flags.h"
+#include "services/flags.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "services/document.h"
 
 #define FLAGS_FILE "feature-flags.json"
 
@@ -36,36 +35,6 @@ struct flags {
 	uv_timer_t quiet;
 	unsigned handles;
 };
-
-static int read_file(const char *path, char **ret, size_t *ret_size)
-{
-	_cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	_cleanup_(freep) char *text = NULL;
-	struct stat st;
-	size_t size = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (st.st_size > FLAGS_BYTES_MAX)
-		return -EFBIG;
-	text = malloc((size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	while (size < (size_t)st.st_size) {
-		ssize_t n = read(fd, text + size, (size_t)st.st_size - size);
-
-		if (n <= 0)
-			break;
-		size += (size_t)n;
-	}
-	*ret = steal_ptr(text);
-	*ret_size = size;
-	return 0;
-}
 
 /* Check what was read. Return: the values, a new reference, or NULL with words. */
 static json_t *check(json_t *document, char why[WHY_MAX])
@@ -101,7 +70,7 @@ static json_t *load(const char *path, char why[WHY_MAX])
 	json_error_t error;
 	json_t *document, *values;
 	size_t size = 0;
-	int r = read_file(path, &text, &size);
+	int r = document_load(path, FLAGS_BYTES_MAX, &text, &size);
 
 	if (r == -ENOENT)
 		return json_object();
