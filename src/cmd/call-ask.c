@@ -109,6 +109,26 @@ static uint64_t length_in(struct kedge_span headers)
 	return strtoull(text, NULL, 10);
 }
 
+/* An answer that is one piece of JSON. */
+static int print_result(struct calling *c, const struct kedge_reply *reply)
+{
+	int r;
+
+	if (!reply->result.size && length_in(reply->headers)) {
+		(void)fputs("kedge: the answer is bytes, which lines cannot carry: --frames\n",
+			    stderr);
+		return EXIT_FAILED;
+	}
+	r = output_open(&c->output, c->o->output);
+	if (r == 0 && reply->result.size) {
+		(void)output_write(&c->output, reply->result);
+		(void)output_write(&c->output, (struct kedge_span){ "\n", 1 });
+	}
+	if (r == 0)
+		r = output_finish(&c->output);
+	return r < 0 ? cannot_write(c, r) : EXIT_OK;
+}
+
 static void stream_begins(struct calling *c, const struct kedge_reply *reply)
 {
 	int r = 0;
@@ -133,8 +153,13 @@ static void on_reply(const struct kedge_reply *reply, void *userdata)
 		stream_begins(c, reply);
 	else if (reply->outcome != KEDGE_OUTCOME_RESULT)
 		c->over = true;
-	/* What ends a subscription comes here alone. */
-	if (c->o->follow && c->status == EXIT_OK && reply->outcome == KEDGE_OUTCOME_ERROR) {
+	if (!c->o->follow)
+		return;
+	/* At once: deliveries may stand right behind it. What ends a subscription comes
+	 * here alone. */
+	if (reply->outcome == KEDGE_OUTCOME_RESULT) {
+		c->status = print_result(c, reply);
+	} else if (reply->outcome == KEDGE_OUTCOME_ERROR) {
 		print_error(reply);
 		c->status = exit_status_of(reply);
 	}
@@ -206,28 +231,6 @@ static int64_t read_body(void *to, size_t room, void *userdata)
 	return n;
 }
 
-/* An answer that is one piece of JSON. */
-static int print_result(struct calling *c, const struct kedge_reply *reply)
-{
-	int r;
-
-	if (!reply->result.size && length_in(reply->headers)) {
-		(void)fputs("kedge: the answer is bytes, which lines cannot carry: --frames\n",
-			    stderr);
-		return EXIT_FAILED;
-	}
-	r = output_open(&c->output, c->o->output);
-	if (r == 0 && reply->result.size) {
-		(void)output_write(&c->output, reply->result);
-		(void)output_write(&c->output, (struct kedge_span){ "\n", 1 });
-	}
-	if (r == 0)
-		r = output_finish(&c->output);
-	else
-		output_abandon(&c->output);
-	return r < 0 ? cannot_write(c, r) : EXIT_OK;
-}
-
 static int finish_stream(struct calling *c)
 {
 	int r = output_finish(&c->output);
@@ -268,11 +271,11 @@ static int conclude(struct calling *c, const struct kedge_reply *reply)
 {
 	switch (reply->outcome) {
 	case KEDGE_OUTCOME_RESULT:
-		return print_result(c, reply);
+		return c->o->follow ? c->status : print_result(c, reply);
 	case KEDGE_OUTCOME_END:
 		return finish_stream(c);
 	case KEDGE_OUTCOME_ERROR:
-		if (!c->status)
+		if (!c->o->follow)
 			print_error(reply);
 		return exit_status_of(reply);
 	default:
