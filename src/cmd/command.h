@@ -22,7 +22,8 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_serve, command_call, command_ls, command_check, command_wait;
+extern const struct command command_serve, command_call, command_ls, command_check, command_wait,
+	command_rescue;
 
 /* Say what is wrong on stderr, one line. */
 void usage_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

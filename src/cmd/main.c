@@ -8,7 +8,7 @@
 #include "cmd/command.h"
 
 static const struct command *const commands[] = {
-	&command_serve, &command_call, &command_ls, &command_check, &command_wait,
+	&command_serve, &command_call, &command_ls, &command_check, &command_wait, &command_rescue,
 };
 
 void usage_complain(const char *format, ...)

@@ -32,13 +32,17 @@ static bool is_server(const struct diag_socket *s)
 {
 	if (s->shut_down || s->name_size == 0)
 		return false;
-	return s->listening || (s->type == SOCK_DGRAM && !is_given_by_kernel(s));
+	return s->listening ||
+	       (s->type == SOCK_DGRAM && s->peer_inode == 0 && !is_given_by_kernel(s));
 }
 
 static int add_sockets(struct survey *survey, int netns)
 {
 	_cleanup_(diag_list_deinit) struct diag_list list = DIAG_LIST_INIT;
-	int r = diag_list(netns, 1u << DIAG_STATE_LISTEN | 1u << DIAG_STATE_UNCONNECTED, &list);
+	int r = diag_list(netns,
+			  1u << DIAG_STATE_LISTEN | 1u << DIAG_STATE_UNCONNECTED |
+				  1u << DIAG_STATE_ESTABLISHED,
+			  &list);
 	void *grown;
 
 	if (r < 0)

@@ -11,9 +11,11 @@
 /* The longest name a socket can be bound to: sun_path. An abstract one may fill it. */
 #define DIAG_NAME_MAX 108
 
-/* States of Unix sockets: the kernel takes them from TCP. As a mask: 1 << state. */
+/* States of Unix sockets: the kernel takes them from TCP. As a mask: 1 << state. A datagram
+ * socket is unconnected until the first client has connected to it, and established ever after:
+ * only the lack of a peer tells that it serves. */
 #define DIAG_STATE_ESTABLISHED 1
-#define DIAG_STATE_UNCONNECTED 7 /* also: every datagram socket that is not connected */
+#define DIAG_STATE_UNCONNECTED 7
 #define DIAG_STATE_LISTEN      10
 
 /* One socket, as far as it matters here. */

@@ -4,10 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/un.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -239,4 +242,16 @@ int owner_take(const struct owner *owner, int pidfd)
 	if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode) || st.st_ino != owner->socket_inode)
 		return -ESRCH;
 	return steal_fd(&fd);
+}
+
+int owner_take_inode(const struct owner *owner, int pidfd)
+{
+	/* Closed again at once: with it we would keep a listener open that nobody serves. */
+	_cleanup_(fd_closep) int fd = owner_take(owner, pidfd);
+	int handle;
+
+	if (fd < 0)
+		return steal_fd(&fd);
+	handle = ioctl(fd, SIOCUNIXFILE);
+	return handle < 0 ? -errno : handle;
 }

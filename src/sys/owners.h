@@ -91,3 +91,15 @@ bool owner_is_alive(int pidfd);
  *         trace the process; -ESRCH, -EBADF: gone meanwhile; -ENOSYS.
  */
 int owner_take(const struct owner *owner, int pidfd);
+
+/**
+ * owner_take_inode() - a handle of the inode that an owner's socket is bound to
+ * @pidfd: from owner_hold()
+ *
+ * Leads to the socket even where no name of the inode is left: connect(2) to
+ * the handle's link below /proc/self/fd. It does not keep the listener open.
+ *
+ * Return: an O_PATH descriptor; -EPERM: that takes the right to trace the
+ *         process, and CAP_NET_ADMIN; -ENOENT: bound to no path; as owner_take().
+ */
+int owner_take_inode(const struct owner *owner, int pidfd);

@@ -5,10 +5,12 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -146,6 +148,35 @@ static void test_number_used_again(void **state)
 	assert_int_equal(owner_take(o, pidfd), -ESRCH);
 }
 
+/* Without a name the inode is still reached. Needs CAP_NET_ADMIN. */
+static void test_inode_without_name(void **state)
+{
+	_cleanup_(owners_deinit) struct owners owners = OWNERS_INIT;
+	_cleanup_(fd_closep) int fd = new_socket(), pidfd = -EBADF, handle = -EBADF;
+	char dir[] = "/tmp/kedge-owners-XXXXXX";
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	uint32_t inode = inode_of(fd);
+	struct stat st, handled;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(lstat(address.sun_path, &st), 0);
+	assert_int_equal(unlink(address.sun_path), 0);
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(owners_find(&inode, 1, &owners), 0);
+	pidfd = owner_hold(owners_main(&owners, inode));
+	assert_true(pidfd >= 0);
+	handle = owner_take_inode(owners_main(&owners, inode), pidfd);
+	if (handle == -EPERM)
+		return;
+	assert_true(handle >= 0);
+	assert_int_equal(fstat(handle, &handled), 0);
+	assert_true(handled.st_ino == st.st_ino && handled.st_dev == st.st_dev);
+	assert_int_equal(handled.st_nlink, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +185,7 @@ int main(void)
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_hold_and_take),
 		cmocka_unit_test(test_number_used_again),
+		cmocka_unit_test(test_inode_without_name),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

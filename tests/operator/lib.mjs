@@ -6,7 +6,7 @@ import { kedge, until } from '../gateway/lib.mjs';
 
 export * from '../gateway/lib.mjs';
 
-const KEDGE = path.resolve(process.argv[2]);
+export const KEDGE = path.resolve(process.argv[2]);
 export const PEER = path.resolve(process.argv[3]);
 export const ROOT = process.getuid() === 0;
 

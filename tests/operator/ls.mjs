@@ -39,6 +39,14 @@ test('each state and type', async (dir) => {
 	if (table.includes('\x1b')) throw new Error('colours into a pipe');
 });
 
+test('a datagram socket that somebody is connected to is a server still', async (dir) => {
+	const socket = path.join(dir, 's');
+	await peer(['listen', 'datagram', socket]);
+	// The kernel calls it established from the first connect() on.
+	same(run(['check', socket]).status, 0);
+	same(list(dir).map((s) => [s.type, s.state]), [['datagram', 'reachable']]);
+});
+
 test('clients that wait are counted', async (dir) => {
 	const socket = path.join(dir, 's');
 	const p = await peer(['full', 'stream', socket]);
