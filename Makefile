@@ -33,8 +33,10 @@ demo:
 bench:
 	@scripts/setup
 	@$(MAKE) --no-print-directory all
-	@for dir in /dev/shm /tmp; do $(BUILD)/bench/outage $$dir 10000; done
-	@ulimit -n $$(ulimit -Hn); $(BUILD)/bench/scale 6000
+	@for dir in /dev/shm /tmp; do \
+		$(BUILD)/bench/outage $$dir 10000 pinned && $(BUILD)/bench/outage $$dir 10000; done
+	@$(BUILD)/bench/scale 10000
+	@$(BUILD)/bench/scale 100000
 
 check:
 	@scripts/setup check

@@ -1,117 +1,254 @@
 /*
- * Many paths: what one costs, and how long it takes until all are back that were removed
- * at once.
+ * Many paths in one directory: what one costs, and how long it takes until all are back
+ * that were removed at once.
  *
  *	scale [PATHS]
+ *
+ * A path takes three descriptors. Where one process may not have so many, the paths are
+ * shared out to several, each with a guard; the first line says how many.
  */
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kedge/guard.h"
 #include "measure.h"
 
-#define IDLE_S 20
+#define IDLE_S         20
+#define ROUNDS         5
+#define FDS_EACH       3
+#define FDS_BESIDE     100
+#define WORKERS_MAX    64
+#define QUIET_PATHS    100
+#define LOOK_AGAIN_US  200
+#define PATH_BYTES_MAX 64
+
+/* A process with a guard; what it tells is in memory that it shares with us. */
+struct worker {
+	unsigned first, count; /* of the paths */
+	int64_t interval_ms;
+	pid_t pid;
+	int end; /* closing it ends it */
+	uint64_t guarded_ns;
+	size_t bytes;
+	_Atomic unsigned wakeups;
+};
 
 static char dir[] = "/dev/shm/kedge-scale-XXXXXX";
 
 static const char *path_of(unsigned i)
 {
-	static char path[64];
+	static char path[PATH_BYTES_MAX];
 
-	snprintf(path, sizeof(path), "%s/%u.sock", dir, i);
+	(void)snprintf(path, sizeof(path), "%s/%u.sock", dir, i);
 	return path;
 }
 
-static void work(struct kedge_guard *guard, int ms)
+/* As many descriptors as the system lets us have, up to @wanted. */
+static unsigned raise_limit(unsigned wanted)
 {
-	struct pollfd p = { .fd = kedge_guard_fd(guard), .events = POLLIN };
+	struct rlimit files = { wanted, wanted };
 
-	(void)poll(&p, 1, ms);
-	(void)kedge_guard_process(guard);
+	if (setrlimit(RLIMIT_NOFILE, &files) == 0)
+		return wanted;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		measure_die("RLIMIT_NOFILE");
+	files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		measure_die("RLIMIT_NOFILE");
+	return (unsigned)files.rlim_cur;
 }
 
-static int is_back(unsigned i)
+static struct kedge_guard *guard_share(struct worker *w)
+{
+	struct kedge_guard_options options = { .size = sizeof(options),
+					       .interval_ms = w->interval_ms };
+	struct kedge_error error = KEDGE_ERROR_INIT;
+	struct kedge_guard *guard;
+	size_t before = mallinfo2().uordblks;
+	uint64_t start = measure_now_ns();
+
+	if (kedge_guard_new(&guard, &options) < 0)
+		measure_die("guard");
+	for (unsigned i = w->first; i < w->first + w->count; i++)
+		if (kedge_guard_listen(guard, path_of(i), NULL, NULL, &error) < 0) {
+			fprintf(stderr, "%s\n", error.text);
+			exit(1);
+		}
+	w->guarded_ns = measure_now_ns() - start;
+	(void)kedge_guard_process(guard);
+	w->bytes = mallinfo2().uordblks - before;
+	return guard;
+}
+
+static int timeout_ms(const struct kedge_guard *guard)
+{
+	uint64_t deadline_us = 0, now_us = measure_now_ns() / 1000;
+
+	(void)kedge_guard_deadline(guard, &deadline_us);
+	if (deadline_us == UINT64_MAX)
+		return -1;
+	return deadline_us <= now_us ? 0 : (int)((deadline_us - now_us) / 1000) + 1;
+}
+
+static _Noreturn void work(struct worker *w, int ready, int end)
+{
+	struct kedge_guard *guard = guard_share(w);
+	struct pollfd p[] = { { .fd = kedge_guard_fd(guard), .events = POLLIN },
+			      { .fd = end, .events = POLLIN } };
+
+	if (write(ready, "", 1) != 1)
+		measure_die("ready");
+	while (!p[1].revents) {
+		(void)poll(p, 2, timeout_ms(guard));
+		(void)kedge_guard_process(guard);
+		w->wakeups++;
+	}
+	kedge_guard_free(guard);
+	exit(0);
+}
+
+/* Begin, and wait until all its paths are there. */
+static void worker_start(struct worker *w)
+{
+	int ready[2], end[2];
+	pid_t pid;
+	char byte;
+
+	if (pipe2(ready, O_CLOEXEC) < 0 || pipe2(end, O_CLOEXEC) < 0)
+		measure_die("pipe");
+	pid = fork();
+	if (pid < 0)
+		measure_die("fork");
+	if (pid == 0) {
+		close(end[1]);
+		work(w, ready[1], end[0]);
+	}
+	w->pid = pid;
+	close(ready[1]);
+	close(end[0]);
+	w->end = end[1];
+	if (read(ready[0], &byte, 1) != 1)
+		exit(1);
+	close(ready[0]);
+}
+
+static void worker_stop(struct worker *w)
+{
+	int status;
+
+	close(w->end);
+	if (waitpid(w->pid, &status, 0) < 0 || status != 0)
+		exit(1);
+}
+
+/* Stopped meanwhile, so that they find all of it done at once. */
+static uint64_t lose_all(const struct worker *workers, unsigned n, unsigned paths)
 {
 	struct stat st;
-
-	return stat(path_of(i), &st) == 0;
-}
-
-/* The time until the last of them is there again. */
-static uint64_t lose_all(struct kedge_guard *guard, unsigned paths)
-{
 	uint64_t start;
 
+	for (unsigned i = 0; i < n; i++)
+		(void)kill(workers[i].pid, SIGSTOP);
 	for (unsigned i = 0; i < paths; i++)
 		if (unlink(path_of(i)) < 0)
 			measure_die(path_of(i));
 	start = measure_now_ns();
+	for (unsigned i = 0; i < n; i++)
+		(void)kill(workers[i].pid, SIGCONT);
 	for (unsigned back = 0; back < paths;) {
-		if (is_back(back))
+		if (stat(path_of(back), &st) == 0)
 			back++;
 		else
-			work(guard, 1000);
+			measure_sleep_us(LOOK_AGAIN_US);
 	}
 	return measure_now_ns() - start;
 }
 
-/* How often the guard wants to be called while nothing happens. */
-static unsigned count_wakeups(struct kedge_guard *guard)
+static void measure_losses(const struct worker *workers, unsigned n, unsigned paths)
 {
-	uint64_t end = measure_now_ns() + IDLE_S * UINT64_C(1000000000);
-	unsigned n = 0;
+	char text[3][MEASURE_TEXT_MAX];
+	struct samples s = { 0 };
 
-	for (uint64_t now; (now = measure_now_ns()) < end; n++) {
-		uint64_t deadline_us = 0;
-		int64_t left_us;
-
-		(void)kedge_guard_deadline(guard, &deadline_us);
-		if (deadline_us > end / 1000)
-			deadline_us = end / 1000;
-		left_us = (int64_t)(deadline_us - now / 1000);
-		work(guard, left_us > 0 ? (int)(left_us / 1000) + 1 : 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		samples_add(&s, lose_all(workers, n, paths));
+		/* The events of the repairs themselves are not part of the next loss. */
+		measure_sleep_us(500000);
 	}
-	return n;
+	samples_sort(&s);
+	printf("all unlinked, all back after  %s (%s to %s, %d times)\n",
+	       measure_text_ns(samples_at(&s, 0.5), text[0]),
+	       measure_text_ns(samples_at(&s, 0), text[1]),
+	       measure_text_ns(samples_at(&s, 1), text[2]), ROUNDS);
+	samples_free(&s);
+}
+
+static void measure_idle(struct worker *workers, unsigned n, struct worker *quiet)
+{
+	unsigned sum = 0;
+
+	measure_sleep_us(1000000);
+	for (unsigned i = 0; i < n; i++)
+		workers[i].wakeups = 0;
+	quiet->wakeups = 0;
+	measure_sleep_us(IDLE_S * 1000000);
+	for (unsigned i = 0; i < n; i++)
+		sum += workers[i].wakeups;
+	printf("wake-ups of a guard, idle     %.2f /s; with no interval %.2f /s (in %d s)\n",
+	       (double)sum / n / IDLE_S, (double)quiet->wakeups / IDLE_S, IDLE_S);
+}
+
+static void measure_start(struct worker *workers, unsigned n, unsigned paths)
+{
+	char text[MEASURE_TEXT_MAX];
+	uint64_t ns = 0;
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		worker_start(&workers[i]);
+		ns += workers[i].guarded_ns;
+		bytes += workers[i].bytes;
+	}
+	printf("%u paths in %u guard%s, guarded in %s\n", paths, n, n > 1 ? "s" : "",
+	       measure_text_ns(ns, text));
+	printf("memory, each                  %zu bytes\n", bytes / paths);
 }
 
 int main(int argc, char **argv)
 {
-	struct kedge_guard_options options = { .size = sizeof(options) };
 	unsigned paths = argc > 1 ? (unsigned)atoi(argv[1]) : 10000;
-	struct rlimit files = { .rlim_cur = paths * 4 + 100, .rlim_max = paths * 4 + 100 };
-	char text[MEASURE_TEXT_MAX];
-	struct kedge_guard *guard;
-	size_t before;
-	uint64_t start;
+	unsigned room = (raise_limit(paths * FDS_EACH + FDS_BESIDE) - FDS_BESIDE) / FDS_EACH;
+	unsigned n = paths ? (paths + room - 1) / room : 0;
+	struct worker *workers = mmap(NULL, (n + 1) * sizeof(*workers), PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 && getrlimit(RLIMIT_NOFILE, &files) == 0)
-		paths = (unsigned)(files.rlim_cur - 100) / 3;
-	if (paths == 0) {
-		fputs("scale: the number of paths is not one from 1 up\n", stderr);
+	if (n == 0 || n > WORKERS_MAX || workers == MAP_FAILED) {
+		fprintf(stderr, "usage: scale [PATHS], 1 to %u\n", room * WORKERS_MAX);
 		return 2;
 	}
-	if (!mkdtemp(dir) || kedge_guard_new(&guard, &options) < 0)
-		measure_die("scale");
-	before = mallinfo2().uordblks;
-	start = measure_now_ns();
-	for (unsigned i = 0; i < paths; i++)
-		if (kedge_guard_listen(guard, path_of(i), NULL, NULL, NULL) < 0)
-			measure_die(path_of(i));
-	printf("%u paths guarded in          %s\n", paths,
-	       measure_text_ns(measure_now_ns() - start, text));
-	work(guard, 0);
-	printf("memory, each                  %zu bytes\n",
-	       (mallinfo2().uordblks - before) / paths);
-	for (int i = 0; i < 5; i++)
-		printf("all unlinked, all back after  %s\n",
-		       measure_text_ns(lose_all(guard, paths), text));
-	printf("wake-ups in %d s idle         %u\n", IDLE_S, count_wakeups(guard));
-	kedge_guard_free(guard);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!mkdtemp(dir))
+		measure_die(dir);
+	for (unsigned i = 0, first = 0; i <= n; i++) {
+		workers[i].first = first;
+		workers[i].count = i < n ? (paths - first) / (n - i) : QUIET_PATHS;
+		workers[i].interval_ms = i < n ? 0 : KEDGE_INTERVAL_NONE;
+		first += workers[i].count;
+	}
+	measure_start(workers, n, paths);
+	measure_losses(workers, n, paths);
+	worker_start(&workers[n]);
+	measure_idle(workers, n, &workers[n]);
+	for (unsigned i = 0; i <= n; i++)
+		worker_stop(&workers[i]);
 	return rmdir(dir) < 0;
 }
