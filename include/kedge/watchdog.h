@@ -51,8 +51,9 @@ enum kedge_log_level {
  *                 all zero
  * @listen:        options of the path; may be all zero
  * @get_server:    the server's present listening descriptor, or -1: it has
- *                 shut down, and nothing is to be re-bound. The descriptor
- *                 stays the server's. NULL: kedge makes the first listener.
+ *                 shut down: the path is let go of, nothing is re-bound, and
+ *                 it is asked again every interval_ms. The descriptor stays
+ *                 the server's. NULL: kedge makes the first listener.
  * @create_server: bind a new listener to @bind_path (at most 107 bytes: a
  *                 private name that kedge publishes afterwards), listen, and
  *                 return its descriptor (the server's) or a negative errno
@@ -107,7 +108,7 @@ KEDGE_PUBLIC int kedge_watchdog_stop(struct kedge_watchdog *watchdog);
  */
 KEDGE_PUBLIC int kedge_watchdog_rebind_if_missing(struct kedge_watchdog *watchdog);
 
-/* As kedge_guard_status(); -ESHUTDOWN: stopped. */
+/* As kedge_guard_status(); -ESHUTDOWN: stopped, or the server has shut down. */
 KEDGE_PUBLIC int kedge_watchdog_status(struct kedge_watchdog *watchdog,
 				       struct kedge_path_status *ret);
 

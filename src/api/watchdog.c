@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,66 @@ static int poll_timeout_ms(struct kedge_watchdog *w)
 	return deadline_us <= now_us ? 0 : (int)((deadline_us - now_us + 999) / 1000);
 }
 
+/* Guard what the server listens on, or, where that is lost or there is none, a new listener. */
+static int guard_path(struct kedge_watchdog *w, struct kedge_error *error)
+{
+	struct kedge_listen_options listen = w->options.listen;
+	int old_fd = -1, new_fd = -1, r = -ESTALE;
+
+	listen.size = sizeof(listen);
+	if (w->options.create_server || listen.create) {
+		listen.create = on_create;
+		listen.userdata = w;
+	}
+	if (w->options.get_server) {
+		old_fd = w->options.get_server(w->options.userdata);
+		if (old_fd < 0)
+			return error_set(error, -ESHUTDOWN, "the server of %s has shut down",
+					 w->path);
+		r = kedge_guard_adopt(w->guard, w->path, old_fd, &listen, error);
+	}
+	if (r != -ESTALE)
+		return r;
+	r = kedge_guard_listen(w->guard, w->path, &listen, &new_fd, error);
+	if (r == 0 && w->options.on_rebind && w->options.get_server)
+		w->options.on_rebind(new_fd, old_fd, w->options.userdata);
+	return r;
+}
+
+static void unguard_path(struct kedge_watchdog *w)
+{
+	(void)kedge_guard_close(w->guard, w->path);
+	w->served = 0;
+}
+
+/*
+ * With the lock held. A server that has shut down is let go of: our descriptor of its
+ * listener would keep clients waiting in a queue that nobody serves. It may come back.
+ */
+static void attend(struct kedge_watchdog *w)
+{
+	if (shut_down_deliberately(w)) {
+		if (w->served)
+			unguard_path(w);
+	} else if (w->served) {
+		(void)kedge_guard_process(w->guard);
+	} else if (guard_path(w, NULL) == 0) {
+		w->served = atomic_load(&w->wish);
+		if (!wants_to_run(w))
+			unguard_path(w);
+	}
+}
+
+/* How long to sleep: with nothing guarded, as long as between two safety looks. */
+static int sleep_ms(struct kedge_watchdog *w)
+{
+	int64_t interval_ms = w->options.guard.interval_ms;
+
+	if (w->served)
+		return poll_timeout_ms(w);
+	return interval_ms ? (int)interval_ms : (int)KEDGE_INTERVAL_DEFAULT_MS;
+}
+
 /* One round. Return: whether to go on. */
 static bool watch_once(struct kedge_watchdog *w)
 {
@@ -152,10 +213,13 @@ static bool watch_once(struct kedge_watchdog *w)
 	if (fds[0].revents)
 		(void)!read(w->wake, &count, sizeof(count));
 	(void)pthread_mutex_lock(&w->lock);
-	if (wants_to_run(w) && !shut_down_deliberately(w))
-		(void)kedge_guard_process(w->guard);
+	if (wants_to_run(w))
+		attend(w);
 	w->running = wants_to_run(w);
-	timeout = poll_timeout_ms(w);
+	timeout = sleep_ms(w);
+	/* What the guard would still tell is about nothing: it would only keep us awake. */
+	if (!w->served)
+		fds[1].fd = -1;
 	if (!w->running) {
 		(void)pthread_mutex_unlock(&w->lock);
 		return false;
@@ -201,38 +265,6 @@ static void wake(struct kedge_watchdog *w)
 	uint64_t one = 1;
 
 	(void)!write(w->wake, &one, sizeof(one));
-}
-
-/* Guard what the server listens on, or, where that is lost or there is none, a new listener. */
-static int guard_path(struct kedge_watchdog *w, struct kedge_error *error)
-{
-	struct kedge_listen_options listen = w->options.listen;
-	int old_fd = -1, new_fd = -1, r = -ESTALE;
-
-	listen.size = sizeof(listen);
-	if (w->options.create_server || listen.create) {
-		listen.create = on_create;
-		listen.userdata = w;
-	}
-	if (w->options.get_server) {
-		old_fd = w->options.get_server(w->options.userdata);
-		if (old_fd < 0)
-			return error_set(error, -ESHUTDOWN, "the server of %s has shut down",
-					 w->path);
-		r = kedge_guard_adopt(w->guard, w->path, old_fd, &listen, error);
-	}
-	if (r != -ESTALE)
-		return r;
-	r = kedge_guard_listen(w->guard, w->path, &listen, &new_fd, error);
-	if (r == 0 && w->options.on_rebind && w->options.get_server)
-		w->options.on_rebind(new_fd, old_fd, w->options.userdata);
-	return r;
-}
-
-static void unguard_path(struct kedge_watchdog *w)
-{
-	(void)kedge_guard_close(w->guard, w->path);
-	w->served = 0;
 }
 
 /* Take the wish up or down by one, if it is not as wanted. Return: the wish now. */
@@ -316,6 +348,8 @@ int kedge_watchdog_status(struct kedge_watchdog *w, struct kedge_path_status *re
 {
 	int r = -ESHUTDOWN;
 
+	if (w->pid != getpid())
+		return -ESTALE;
 	(void)pthread_mutex_lock(&w->lock);
 	if (w->served)
 		r = kedge_guard_status(w->guard, w->path, ret);
@@ -372,6 +406,23 @@ static int init(struct kedge_watchdog *w, const struct kedge_watchdog_options *o
 	return w->wake < 0 ? -errno : init_guard(w);
 }
 
+/* kedge_guard_new() has no words for what it refuses. */
+static int check_guard(const struct kedge_guard_options *o, size_t size, struct kedge_error *error)
+{
+	if (size < offsetof(struct kedge_watchdog_options, listen))
+		return 0;
+	if (o->interval_ms < KEDGE_INTERVAL_NONE || o->interval_ms > KEDGE_INTERVAL_MAX_MS)
+		return error_set(error, -EINVAL,
+				 "interval %lld ms is outside 1 to %lld (0: %lld, -1: none)",
+				 (long long)o->interval_ms, (long long)KEDGE_INTERVAL_MAX_MS,
+				 (long long)KEDGE_INTERVAL_DEFAULT_MS);
+	if (o->anchor_dir && o->anchor_dir[0] != '/')
+		return error_set(error, -EINVAL,
+				 "the anchor directory '%s' is relative: give it from /",
+				 o->anchor_dir);
+	return 0;
+}
+
 int kedge_watchdog_new(struct kedge_watchdog **ret_watchdog,
 		       const struct kedge_watchdog_options *options, struct kedge_error *error)
 {
@@ -383,6 +434,9 @@ int kedge_watchdog_new(struct kedge_watchdog **ret_watchdog,
 	if (options->path[0] != '/')
 		return error_set(error, -EINVAL, "the path %s is relative: give it from /",
 				 options->path);
+	r = check_guard(&options->guard, options->size, error);
+	if (r < 0)
+		return r;
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return error_set(error, -ENOMEM, "out of memory");

@@ -9,9 +9,9 @@
 static int act_block(struct guarded *g, const struct look *look)
 {
 	static const int errors[] = {
-		[LOOK_PATH_FREE] = -ESHUTDOWN,    [LOOK_PATH_OURS] = -ESHUTDOWN,
-		[LOOK_PATH_RETIRED] = -ESHUTDOWN, [LOOK_PATH_SOCKET] = -EACCES,
-		[LOOK_PATH_OTHER] = -EBUSY,       [LOOK_PATH_DIRECTORY] = -EISDIR,
+		[LOOK_PATH_SOCKET] = -EACCES,
+		[LOOK_PATH_OTHER] = -EBUSY,
+		[LOOK_PATH_DIRECTORY] = -EISDIR,
 	};
 
 	(void)g;

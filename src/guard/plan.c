@@ -33,7 +33,6 @@ static bool error_blocks(int error)
 	case -ELOOP:
 	case -EADDRINUSE:
 	case -ENAMETOOLONG:
-	case -ESHUTDOWN:
 		return true;
 	default:
 		return false;
@@ -116,8 +115,6 @@ static struct plan plan_dir(const struct record *r, const struct look *l, uint64
 static struct plan plan_rebind(const struct record *r, const struct look *l, enum kedge_cause cause,
 			       uint64_t now_ns)
 {
-	if (r->rebind_refused)
-		return plan_blocked(r, l, cause, -ESHUTDOWN, now_ns);
 	return plan_try(r, l, ACTION_REBIND, cause, now_ns);
 }
 

@@ -100,7 +100,6 @@ struct record {
 	struct node want_dir; /* ... of its directory */
 	bool keep, keep_dir;  /* put them back? */
 	bool mounting;        /* may a bind mount be tried? */
-	bool rebind_refused;  /* the server has shut down: never make a new listener */
 	uint64_t interval_ns; /* bound of the back-off */
 
 	/* What was learned. */

@@ -255,12 +255,6 @@ static void set_no_names(struct record *r, struct look *l)
 	l->anchored = false;
 }
 
-static void set_shut_down(struct record *r, struct look *l)
-{
-	set_no_names(r, l);
-	r->rebind_refused = true;
-}
-
 static void set_failed(struct record *r, struct look *l)
 {
 	set_unlinked(r, l);
@@ -348,8 +342,6 @@ static const struct row rows[] = {
 	  KEDGE_CAUSE_NONE },
 	{ "H11 the lock first", set_lock_elsewhere, ACTION_LOCK, REACHABLE, KEDGE_CAUSE_NONE },
 	{ "H12 no name left", set_no_names, ACTION_REBIND, REPAIRING, KEDGE_CAUSE_UNLINKED },
-	{ "H15 the server has shut down", set_shut_down, ACTION_BLOCK, BLOCKED,
-	  KEDGE_CAUSE_UNLINKED },
 	{ "H21 no space, wait", set_failed, ACTION_WAIT, BLOCKED, KEDGE_CAUSE_UNLINKED },
 	{ "H21 no descriptor, wait", set_emfile, ACTION_WAIT, REPAIRING, KEDGE_CAUSE_UNLINKED },
 	{ "H21 the situation is another", set_failed_otherwise, ACTION_LINK, BLOCKED,

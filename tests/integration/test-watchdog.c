@@ -22,7 +22,7 @@
 static struct {
 	struct kedge_watchdog *dog;
 	_Atomic int current; /* the server's listener; -1: it has shut down */
-	_Atomic unsigned creates, rebinds, lines;
+	_Atomic unsigned asks, creates, rebinds, lines;
 	_Atomic int stop_in_rebind, stop_in_create;
 	_Atomic int done;
 } server;
@@ -30,6 +30,7 @@ static struct {
 static int get_server(void *userdata)
 {
 	(void)userdata;
+	server.asks++;
 	return server.current;
 }
 
@@ -183,6 +184,55 @@ static void own_server_gone(struct fixture *f)
 	assert_int_equal(kedge_names(f), 0);
 }
 
+/* Our descriptor of its listener kept clients waiting in a queue that nobody served, and
+ * the thread span, as the guard's deadline passed and was not attended to. */
+static void own_server_let_go(struct fixture *f)
+{
+	unsigned asks;
+
+	start_own_server(f);
+	stranger_close(f, server.current);
+	server.current = -1;
+	WAIT_UNTIL(!connects(f->path));
+	asks = server.asks;
+	usleep(300 * 1000);
+	assert_true(server.asks - asks < 100);
+	assert_int_equal(kedge_watchdog_rebind_if_missing(server.dog), -ESHUTDOWN);
+	DO(unlink(f->path));
+	server.current = stranger_new(f, f->path);
+	WAIT_UNTIL(kedge_watchdog_rebind_if_missing(server.dog) == 0);
+	DO(unlink(f->path));
+	WAIT_UNTIL(exists(f->path) && connects(f->path));
+	server.dog = kedge_watchdog_free(server.dog);
+}
+
+static int ask_in_child(struct fixture *f)
+{
+	struct kedge_path_status status = { .size = sizeof(status) };
+
+	(void)f;
+	return kedge_watchdog_status(server.dog, &status) == -ESTALE &&
+			       kedge_watchdog_start(server.dog, NULL) == -ESTALE &&
+			       kedge_watchdog_stop(server.dog) == -ESTALE &&
+			       kedge_watchdog_rebind_if_missing(server.dog) == -ESTALE &&
+			       !kedge_watchdog_free(server.dog)
+		       ? 7
+		       : 1;
+}
+
+static void in_a_forked_child(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, 20);
+
+	make(&options);
+	assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
+	assert_int_equal(in_child(f, ask_in_child), 7);
+	DO(unlink(f->path));
+	WAIT_UNTIL(exists(f->path) && connects(f->path));
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_false(exists(f->path));
+}
+
 static void stopped_in_rebind(struct fixture *f)
 {
 	start_own_server(f);
@@ -272,16 +322,45 @@ static void bad_options(struct fixture *f)
 	assert_null(kedge_watchdog_free(NULL));
 }
 
+static void refuses(const struct kedge_watchdog_options *options, const char *word)
+{
+	struct kedge_error error = KEDGE_ERROR_INIT;
+
+	assert_int_equal(kedge_watchdog_new(&server.dog, options, &error), -EINVAL);
+	assert_null(server.dog);
+	if (!strstr(error.text, word))
+		fail_msg("'%s' does not name %s", error.text, word);
+}
+
+static void bad_options_in_words(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, -2);
+
+	server.dog = NULL;
+	refuses(&options, "-2");
+	options.guard.interval_ms = KEDGE_INTERVAL_MAX_MS + 1;
+	refuses(&options, "86400001");
+	options = plain(f, 0);
+	options.guard.anchor_dir = "here/or/there";
+	refuses(&options, "here/or/there");
+	options = plain(f, 0);
+	options.path = "x.sock";
+	refuses(&options, "x.sock");
+}
+
 static const struct test_case cases[] = {
 	{ "watchdog guards alone", guards_alone, ANYWHERE },
 	{ "watchdog repairs when asked", repairs_when_asked, ANYWHERE },
 	{ "watchdog of a server's own listener", own_server, ANYWHERE },
 	{ "watchdog of a server that is gone", own_server_gone, ANYWHERE },
+	{ "watchdog lets go of a server that is gone", own_server_let_go, ANYWHERE },
+	{ "watchdog in a forked child", in_a_forked_child, ANYWHERE },
 	{ "watchdog stopped in on_rebind", stopped_in_rebind, ANYWHERE },
 	{ "watchdog stopped in create_server", stopped_in_create, ANYWHERE },
 	{ "watchdog started and stopped by all", chaos, ANYWHERE },
 	{ "watchdog keeps no process alive", keeps_no_process_alive, ON_TMPFS },
 	{ "watchdog with bad options", bad_options, ON_TMPFS },
+	{ "watchdog with bad options, in words", bad_options_in_words, ON_TMPFS },
 };
 
 int main(void)
