@@ -3,6 +3,8 @@ BUILD = build
 SANITIZE =
 TESTS =
 PREFIX = /usr/local
+SECONDS = 60
+TARGET =
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -42,6 +44,10 @@ check:
 	@scripts/setup check
 	@scripts/check
 
+fuzz:
+	@scripts/setup fuzz
+	@scripts/fuzz "$(SECONDS)" "$(TARGET)"
+
 install: all
 	@meson configure -Dprefix="$(PREFIX)" $(BUILD)
 	@ninja -C $(BUILD) --quiet
@@ -57,7 +63,8 @@ help:
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
+	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name]'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test setup demo bench check install clean help
+.PHONY: all run test setup demo bench check fuzz install clean help

@@ -33,7 +33,8 @@ static inline size_t buf_size(const struct buf *b)
 
 static inline char *buf_front(const struct buf *b)
 {
-	return b->data + b->start;
+	/* Without memory there is nothing to add to: not even 0, says the standard. */
+	return b->start ? b->data + b->start : b->data;
 }
 
 /**
