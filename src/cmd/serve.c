@@ -373,10 +373,30 @@ static int open_server(struct serve *s, struct kedge_error *error)
 	return r;
 }
 
+/* A word as a shell reads it: in quotes only where it needs them. */
+static void print_word(const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789/._-+:@%";
+
+	if (*word && word[strspn(word, plain)] == '\0') {
+		fputs(word, stdout);
+		return;
+	}
+	putchar('\'');
+	for (const char *c = word; *c; c++)
+		fputs(*c == '\'' ? "'\\''" : (char[]){ *c, '\0' }, stdout);
+	putchar('\'');
+}
+
+/* The line to try is to be pasted: this very command, by the name it was called. */
 static void announce(const struct serve *s)
 {
-	printf("%s: listening at %s\n", s->options.name, s->path);
-	printf("try: kedge call '%s' get_global_thresholds\n", s->path);
+	printf("%s: listening at %s\ntry: ", s->options.name, s->path);
+	print_word(program_invocation_name);
+	fputs(" call ", stdout);
+	print_word(s->path);
+	puts(" get_global_thresholds");
 	fflush(stdout);
 	(void)sd_notifyf(0, "READY=1\nSTATUS=Listening at %s", s->path);
 }

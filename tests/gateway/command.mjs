@@ -48,6 +48,16 @@ test('the path comes back, whatever takes it away', async (dir, serve) => {
 	same(names(dir).filter((n) => n.includes('.kedge')), []);
 });
 
+test('the line to try works when it is pasted', async (dir) => {
+	const odd = path.join(dir, `it's "odd" $HOME`);
+	fs.mkdirSync(odd);
+	const server = await serveIn(odd);
+	const line = await until(() => /^try: (.*)\n/m.exec(server.log)?.[1], 'a line to try');
+	const r = spawnSync('sh', ['-c', line], { encoding: 'utf8' });
+	same([r.status, r.stderr], [0, '']);
+	same(r.stdout, '{"interactive":"medium","autonomous":"low","headless":"none"}\n');
+});
+
 test('SIGTERM and SIGINT leave nothing, SIGHUP goes on', async (dir) => {
 	for (const signal of ['SIGTERM', 'SIGINT']) {
 		const server = await serveIn(dir);
