@@ -62,7 +62,9 @@ static int take_params(const char *text, struct buf *input, struct kedge_span *r
 		*ret = (struct kedge_span){ buf_front(input), buf_size(input) };
 	}
 	if (!ret->data || !json_is_valid(*ret, JSON_DEPTH_MAX))
-		return usage_error("call: the params are not JSON: %.60s", text);
+		return usage_error("call: the params are not JSON: %.*s",
+				   (int)(ret->size < 60 ? ret->size : 60),
+				   ret->data ? ret->data : "");
 	return EXIT_OK;
 }
 
