@@ -75,11 +75,19 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	struct uvclient_link *link = poll->data;
 	struct kedge_uvclient *u = link->client;
-	int r = status < 0 ? status : 1;
+	int r = 1;
 
 	u->busy = true;
+	/* libuv stops at an error of the socket and calls any of them EBADF: reading tells
+	 * which, once what came before it is read. */
+	if (status < 0) {
+		link->events = 0;
+		events = UV_READABLE;
+	}
 	for (int i = 0; i < READS_MAX && r > 0 && (events & UV_READABLE) && !u->paused; i++)
 		r = receive(u);
+	if (status < 0 && (r == 0 || u->paused))
+		r = -ECONNRESET;
 	if (r < 0)
 		uvclient_failed(u, r);
 	uvclient_transmit(u);
