@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,10 +72,26 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/*
+ * Started with one of the three closed (`>&-`), the next socket would get its number,
+ * and what is printed would go to a server. A handle that can be neither read nor
+ * written takes the place: printing fails, as it should.
+ */
+static void hold_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/", O_PATH);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	fd_close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
 
+	hold_standard_descriptors();
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;

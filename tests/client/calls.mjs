@@ -1,6 +1,7 @@
 // kedge call: requests to the byte, exit statuses, what it says to whom.
 import fs from 'node:fs';
 import path from 'node:path';
+import { spawn } from 'node:child_process';
 import { main, same, test, until } from '../gateway/lib.mjs';
 import { CHUNKED, call, fake, frame, header, start } from './lib.mjs';
 
@@ -150,6 +151,17 @@ test('Ctrl-C cancels', async (dir) => {
 			'{"id":"2","method":"$cancel","params":{"targetId":"1"}}']);
 		close();
 	}
+});
+
+test('a closed standard output is not the server', async (dir) => {
+	const { socket, connections, close } = await fake(dir, async (c) => {
+		await c.line(0);
+		c.write('{"id":"1","result":1}\n');
+	});
+	const child = spawn('sh', ['-c', 'exec "$0" "$@" >&-', process.argv[2], 'call', socket, 'm']);
+	same(await new Promise((done) => child.on('close', done)), 1);
+	same(connections[0].lines(), ['{"id":"1","method":"m"}']);
+	close();
 });
 
 test('bad input: one line, status 2', async (dir) => {
