@@ -178,24 +178,46 @@ static size_t write_escape(char *to, unsigned char c)
 	return 6;
 }
 
+static bool needs_escape(char c)
+{
+	return c == '"' || c == '\\' || (unsigned char)c < 0x20;
+}
+
+/* An escape takes six bytes at most. */
+#define ESCAPE_BYTES_MAX 6
+
+static int append_text(struct buf *b, const char *p, const char *end)
+{
+	for (;;) {
+		const char *run = p;
+		int r;
+
+		while (p < end && !needs_escape(*p))
+			p++;
+		r = buf_append(b, run, (size_t)(p - run));
+		if (r < 0 || p == end)
+			return r;
+		r = buf_reserve(b, ESCAPE_BYTES_MAX);
+		if (r < 0)
+			return r;
+		b->end += write_escape(b->data + b->end, (unsigned char)*p++);
+	}
+}
+
 int json_append_string(struct buf *b, struct kedge_span text)
 {
-	const char *p = text.data, *end = p + text.size;
-	char *to;
-	/* Worst case: six bytes for each, and the quotes. */
-	int r = buf_reserve(b, 6 * text.size + 2);
+	size_t before = buf_size(b);
+	/* As a rule nothing needs an escape: room for six times the text would be memory
+	 * that is never used. */
+	int r = buf_reserve(b, text.size + 2);
 
+	if (r == 0)
+		r = buf_append(b, "\"", 1);
+	if (r == 0)
+		r = append_text(b, text.data, text.data + text.size);
+	if (r == 0)
+		r = buf_append(b, "\"", 1);
 	if (r < 0)
-		return r;
-	to = b->data + b->end;
-	*to++ = '"';
-	for (; p < end; p++) {
-		if (*p == '"' || *p == '\\' || (unsigned char)*p < 0x20)
-			to += write_escape(to, (unsigned char)*p);
-		else
-			*to++ = *p;
-	}
-	*to++ = '"';
-	b->end = (size_t)(to - b->data);
-	return 0;
+		b->end = b->start + before;
+	return r;
 }
