@@ -2,41 +2,55 @@
 
 #include <string.h>
 
-static const struct {
-	const char *name;
-	size_t size;
-} names[MEMBER_MAX_] = {
-#define NAME(text)                                                                                 \
+#define NAME(text, member)                                                                         \
 	{                                                                                          \
-		text, sizeof(text) - 1                                                             \
+		text, sizeof(text) - 1, member                                                     \
 	}
-	[MEMBER_ID] = NAME("id"),
-	[MEMBER_METHOD] = NAME("method"),
-	[MEMBER_PARAMS] = NAME("params"),
-	[MEMBER_HEADERS] = NAME("headers"),
-	[MEMBER_RESULT] = NAME("result"),
-	[MEMBER_ERROR] = NAME("error"),
-	[MEMBER_STATUS_CODE] = NAME("statusCode"),
-	[MEMBER_ERROR_CODE] = NAME("errorCode"),
-	[MEMBER_ERROR_DETAILS] = NAME("errorDetails"),
-	[MEMBER_EVENT] = NAME("event"),
-	[MEMBER_DATA] = NAME("data"),
-	[MEMBER_PAYLOAD] = NAME("payload"),
+
+/* In order of their length: of each length there are few. */
+static const struct {
+	const char *text;
+	size_t size;
+	enum member member;
+} names[] = {
+	NAME("id", MEMBER_ID),
+	NAME("data", MEMBER_DATA),
+	NAME("error", MEMBER_ERROR),
+	NAME("event", MEMBER_EVENT),
+	NAME("method", MEMBER_METHOD),
+	NAME("params", MEMBER_PARAMS),
+	NAME("result", MEMBER_RESULT),
+	NAME("headers", MEMBER_HEADERS),
+	NAME("payload", MEMBER_PAYLOAD),
+	NAME("errorCode", MEMBER_ERROR_CODE),
+	NAME("statusCode", MEMBER_STATUS_CODE),
+	NAME("errorDetails", MEMBER_ERROR_DETAILS),
 };
+
+_Static_assert(ARRAY_SIZE(names) == MEMBER_MAX_, "each member has a name");
+
+/* Where the names of a length, or the next longer ones, begin in the table; what is longer
+ * than these is none of ours. */
+static const unsigned char first_of_size[] = { 0, 0, 0, 1, 1, 2, 4, 7, 9, 9, 10, 11, 11 };
+
+static enum member member_of_escaped(struct kedge_span name)
+{
+	for (size_t i = 0; i < MEMBER_MAX_; i++)
+		if (json_string_is(name, names[i].text))
+			return names[i].member;
+	return MEMBER_MAX_;
+}
 
 /* Which member a name, with its quotes, is; MEMBER_MAX_: none of ours. */
 static enum member member_of(struct kedge_span name)
 {
-	bool escaped = memchr(name.data, '\\', name.size) != NULL;
+	size_t size = name.size - 2;
 
-	for (size_t i = 0; i < MEMBER_MAX_; i++) {
-		if (!escaped && name.size - 2 == names[i].size &&
-		    memcmp(name.data + 1, names[i].name, names[i].size) == 0)
-			return (enum member)i;
-		if (escaped && json_string_is(name, names[i].name))
-			return (enum member)i;
-	}
-	return MEMBER_MAX_;
+	if (size < sizeof(first_of_size))
+		for (size_t i = first_of_size[size]; i < MEMBER_MAX_ && names[i].size == size; i++)
+			if (memcmp(name.data + 1, names[i].text, size) == 0)
+				return names[i].member;
+	return memchr(name.data, '\\', name.size) ? member_of_escaped(name) : MEMBER_MAX_;
 }
 
 /* One member at @p. Return: behind it, or NULL. */

@@ -31,26 +31,51 @@ static bool is_special(char c)
 	return c == '"' || c == '\\' || (unsigned char)c < 0x20 || (unsigned char)c >= 0x80;
 }
 
+#ifdef __SSE2__
+#define BLOCK_BYTES 16
+
 /*
- * The first special byte, or @end. Sixteen at a time: as signed numbers both
- * control characters and bytes from 0x80 on are below 0x20.
+ * A bit for each special byte of sixteen. As signed numbers both control characters and
+ * bytes from 0x80 on are below 0x20.
  */
+static inline __m128i special_bytes(const char *p)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+
+	return _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+					 _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))),
+			    _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)));
+}
+
+/* Skip blocks of 64 plain bytes: of long texts one branch for each is what remains. */
+static const char *skip_plain_blocks(const char *p, const char *end)
+{
+	while (end - p >= 4 * BLOCK_BYTES) {
+		__m128i low = _mm_or_si128(special_bytes(p), special_bytes(p + BLOCK_BYTES));
+		__m128i high = _mm_or_si128(special_bytes(p + 2 * BLOCK_BYTES),
+					    special_bytes(p + 3 * BLOCK_BYTES));
+
+		if (_mm_movemask_epi8(_mm_or_si128(low, high)))
+			break;
+		p += 4 * BLOCK_BYTES;
+	}
+	return p;
+}
+#endif
+
+/* The first special byte, or @end. */
 static const char *skip_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"'), escape = _mm_set1_epi8('\\');
-	const __m128i space = _mm_set1_epi8(0x20);
-
-	while (end - p >= 16) {
-		__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i hit = _mm_or_si128(
-			_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, escape)),
-			_mm_cmplt_epi8(bytes, space));
-		unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+	/* Most strings end within the first block. */
+	for (int blocks = 0; end - p >= BLOCK_BYTES; blocks++) {
+		unsigned mask = (unsigned)_mm_movemask_epi8(special_bytes(p));
 
 		if (mask)
 			return p + __builtin_ctz(mask);
-		p += 16;
+		p += BLOCK_BYTES;
+		if (blocks == 3)
+			p = skip_plain_blocks(p, end);
 	}
 #endif
 	while (p < end && !is_special(*p))

@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -85,9 +86,48 @@ static void test_ids(void **state)
 		assert_true(envelope_id_counts(kedge_span(some[i])));
 }
 
+/* Each name there is, and names beside it that are none. */
+static void test_names(void **state)
+{
+	static const char *const names[MEMBER_MAX_] = {
+		[MEMBER_ID] = "id",
+		[MEMBER_METHOD] = "method",
+		[MEMBER_PARAMS] = "params",
+		[MEMBER_HEADERS] = "headers",
+		[MEMBER_RESULT] = "result",
+		[MEMBER_ERROR] = "error",
+		[MEMBER_STATUS_CODE] = "statusCode",
+		[MEMBER_ERROR_CODE] = "errorCode",
+		[MEMBER_ERROR_DETAILS] = "errorDetails",
+		[MEMBER_EVENT] = "event",
+		[MEMBER_DATA] = "data",
+		[MEMBER_PAYLOAD] = "payload",
+	};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < MEMBER_MAX_; i++) {
+		struct envelope e;
+
+		/* Plain, with an escape for the first letter, with one letter more or less. */
+		(void)snprintf(text, sizeof(text), "{\"%s\":%zu}", names[i], i + 1);
+		assert_int_equal(envelope_scan(kedge_span(text), 9, &e), ENVELOPE_OK);
+		assert_int_equal(e.members[i].size, i + 1 > 9 ? 2 : 1);
+		(void)snprintf(text, sizeof(text), "{\"\\u%04x%s\":1}", names[i][0], names[i] + 1);
+		assert_int_equal(envelope_scan(kedge_span(text), 9, &e), ENVELOPE_OK);
+		assert_int_equal(e.members[i].size, 1);
+		(void)snprintf(text, sizeof(text), "{\"%ss\":1,\"%s\":1,\"\":1}", names[i],
+			       names[i] + 1);
+		assert_int_equal(envelope_scan(kedge_span(text), 9, &e), ENVELOPE_OK);
+		for (size_t j = 0; j < MEMBER_MAX_; j++)
+			assert_int_equal(e.members[j].size, 0);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_last_duplicate_wins),
 		cmocka_unit_test(test_verdicts),

@@ -59,6 +59,15 @@ static void test_accepts(void **state)
 		"\"\xF4\x8F\xBF\xBF\"",
 		"\"\x7F\"",
 		"123456789012345678901234567890",
+		"-0.0e-0",
+		"0e9999",
+		"[\"\\u00e4\",\"\\uDBFF\\uDFFF\",\"\\uDFFF\"]",
+		"\"\xEF\xBF\xBF\"",
+		"\"\xEE\x80\x80\"",
+		"\"\xF0\x90\x80\x80\"",
+		"\"\xE2\x80\xA8\"",
+		"\"\xEF\xBB\xBF\"",
+		"\r\n[ \t{ \n\"a\" \r: 1 , \"b\" :[ ] } ] ",
 		"\"a long string of plain text, longer than sixteen bytes \xE2\x82\xAC and more\"",
 	};
 
@@ -136,12 +145,93 @@ static void test_refuses(void **state)
 		"{\"a\":1}}",
 		"-a",
 		"1.e5",
+		"1e5.5",
+		"-01",
+		"00",
+		"--1",
+		"1a",
+		"\"\\u\"",
+		"\"\\U0041\"",
+		"\"\\u 041\"",
+		"\"\\'\"",
+		"\"\\\n\"",
+		"\"\x1F\"",
+		"\"a\r\"",
+		"\"\xC2\"",
+		"\"\xC2\xC0\"",
+		"\"\xDF\x7F\"",
+		"\"\xE0\x80\x80\"",
+		"\"\xED\xBF\xBF\"",
+		"\"\xEF\xBF\xC0\"",
+		"\"\xF0\x80\x80\x80\"",
+		"\"\xF1\x80\x80\"",
+		"\"\xF7\xBF\xBF\xBF\"",
+		"\"\xF8\x88\x80\x80\x80\"",
+		"\"\xFE\"",
+		"\xC2\xA0"
+		"1",
+		"1\xE2\x80\xA8",
+		"\f1",
+		"[1,,2]",
+		"[1;2]",
+		"{\"a\"=1}",
+		"{\"a\"::1}",
+		"{\"a\":1,,\"b\":2}",
+		"{\"a\":1;\"b\":2}",
+		"{null:1}",
+		"{[]:1}",
+		"{\"a\",\"b\"}",
+		"[\"a\":1]",
+		"[[]",
+		"{\"a\":[}",
+		"{\"a\":{]}",
+		"nulll",
+		"falsee",
+		"/**/1",
+		"1//",
+		"undefined",
+		"-Infinity",
+		"1_000",
+		"1n",
+		"\"a\"b\"",
+		"\"\" \"\"",
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (valid(texts[i], 128))
 			fail_msg("accepted: %s", texts[i]);
+}
+
+/* Strings are looked through in blocks: whatever ends a run of plain bytes is seen wherever
+ * it stands, and nothing else is. */
+static void test_every_place(void **state)
+{
+	char text[204];
+
+	(void)state;
+	for (size_t n = 2; n < sizeof(text); n++) {
+		memset(text, 'x', n);
+		text[0] = text[n - 1] = '"';
+		for (size_t i = 1; i < n - 1; i++) {
+			struct kedge_span whole = { text, n };
+
+			text[i] = '~';
+			assert_true(json_is_valid(whole, 0));
+			text[i] = ' ';
+			assert_ptr_equal(json_skip_string(text, text + n), text + n);
+			text[i] = '"';
+			assert_ptr_equal(json_skip_string(text, text + n), text + i + 1);
+			text[i] = '\x1F';
+			assert_null(json_skip_string(text, text + n));
+			text[i] = '\x80';
+			assert_null(json_skip_string(text, text + n));
+			text[i] = '\\';
+			assert_null(json_skip_string(text, text + n));
+			text[i] = 'x';
+		}
+		assert_null(json_skip_string(text, text + n - 1));
+	}
 }
 
 /* A NUL is no white space, and ends nothing. */
@@ -247,13 +337,99 @@ static void test_append(void **state)
 	buf_deinit(&b);
 }
 
+/* Text without escapes costs no more memory than it has. */
+static void test_append_large(void **state)
+{
+	struct buf b = BUF_INIT;
+	size_t n = (size_t)1 << 20;
+	_cleanup_(freep) char *text = malloc(n);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', n);
+	assert_int_equal(json_append_string(&b, (struct kedge_span){ text, n }), 0);
+	assert_int_equal(buf_size(&b), n + 2);
+	assert_true(b.capacity <= 2 * n);
+	buf_consume(&b, buf_size(&b));
+	/* At worst each byte takes six. */
+	memset(text, 1, n);
+	assert_int_equal(json_append_string(&b, (struct kedge_span){ text, n }), 0);
+	assert_int_equal(buf_size(&b), 6 * n + 2);
+	assert_true(json_is_valid((struct kedge_span){ buf_front(&b), buf_size(&b) }, 0));
+	buf_deinit(&b);
+}
+
+/* Strings with escapes are compared as what they say. */
+static void test_compare(void **state)
+{
+	static const struct {
+		const char *string, *text;
+		bool is, starts;
+	} rows[] = {
+		{ "\"ab\"", "ab", true, true },
+		{ "\"\\u0061b\"", "ab", true, true },
+		{ "\"abc\"", "ab", false, true },
+		{ "\"\\u0061\\u0062\\u0063\"", "ab", false, true },
+		{ "\"a\"", "ab", false, false },
+		{ "\"\\u0061\"", "ab", false, false },
+		{ "\"\"", "ab", false, false },
+		{ "\"\"", "", true, true },
+		{ "\"\\n\"", "\n", true, true },
+		{ "\"\\n\"", "\\n", false, false },
+		{ "\"\\\\n\"", "\\n", true, true },
+		{ "\"\\u20ac\"", "\xE2\x82\xAC", true, true },
+		{ "[\"ab\"]", "ab", false, false },
+		{ "ab", "ab", false, false },
+		{ "", "", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kedge_span string = kedge_span(rows[i].string);
+
+		assert_int_equal(json_string_is(string, rows[i].text), rows[i].is);
+		assert_int_equal(json_string_starts(string, rows[i].text), rows[i].starts);
+	}
+}
+
+static void test_scalar_equal(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool equal;
+	} rows[] = {
+		{ "1", "1", true },
+		{ "1", "1.0", false },
+		{ "1", "\"1\"", false },
+		{ "\"1\"", "1", false },
+		{ "true", "true", true },
+		{ "null", "\"null\"", false },
+		{ "\"a\"", "\"\\u0061\"", true },
+		{ "\"\\u0061\"", "\"\\u0061b\"", false },
+		{ "\"\\ud83d\\ude00\"", "\"\xF0\x9F\x98\x80\"", true },
+		{ "\"\\ud83d\"", "\"\xEF\xBF\xBD\"", false },
+		{ "\"\"", "\"\\u0000\"", false },
+		{ "\"\\/\"", "\"/\"", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kedge_span a = kedge_span(rows[i].a), b = kedge_span(rows[i].b);
+
+		assert_int_equal(json_scalar_equal(a, b), rows[i].equal);
+		assert_int_equal(json_scalar_equal(b, a), rows[i].equal);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepts), cmocka_unit_test(test_refuses),
-		cmocka_unit_test(test_nul),     cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_members), cmocka_unit_test(test_elements),
-		cmocka_unit_test(test_decode),  cmocka_unit_test(test_append),
+		cmocka_unit_test(test_accepts),      cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_nul),          cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_members),      cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_decode),       cmocka_unit_test(test_append),
+		cmocka_unit_test(test_append_large), cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_scalar_equal), cmocka_unit_test(test_every_place),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
