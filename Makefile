@@ -40,6 +40,11 @@ bench:
 	@$(BUILD)/bench/scale 10000
 	@$(BUILD)/bench/scale 100000
 
+bench-conn:
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/bench/conn
+
 check:
 	@scripts/setup check
 	@scripts/check
@@ -62,9 +67,10 @@ help:
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
+	@echo 'make bench-conn    requests through a connection, without a socket'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
 	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name]'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test setup demo bench check fuzz install clean help
+.PHONY: all run test setup demo bench bench-conn check fuzz install clean help
