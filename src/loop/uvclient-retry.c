@@ -57,7 +57,9 @@ static void tell_failure(struct kedge_uvclient *u, bool was_connected, int error
 		    u->path, u->stray);
 	else if (was_connected)
 		say(u, KEDGE_UVCLIENT_FAILED, "%s: the connection is lost: %s; trying again",
-		    u->path, error == -ECONNRESET ? "closed by the server" : error_words(error));
+		    u->path,
+		    error == -ECONNRESET || error == -EPIPE ? "closed by the server"
+							    : error_words(error));
 	else
 		say(u, KEDGE_UVCLIENT_FAILED, "%s: cannot connect: %s; trying again", u->path,
 		    error_words(error));
