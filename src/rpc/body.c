@@ -1,4 +1,5 @@
 /* What follows an envelope. */
+#include <assert.h>
 #include <errno.h>
 
 #include "rpc/conn-internal.h"
@@ -31,11 +32,6 @@ static void forget(struct body *body)
 	buf_trim(&body->collected, CONN_IDLE_BYTES);
 }
 
-void body_skip(struct kedge_conn *conn)
-{
-	conn->body.fate = BODY_SKIP;
-}
-
 /* Where a span of the text at @from is in the copy at @to. */
 static void rebase(struct kedge_span *span, const char *from, const char *to)
 {
@@ -51,7 +47,6 @@ static void keep(struct kedge_conn *conn, const struct kedge_request *request,
 	struct kedge_request *kept = &body->request;
 	const char *copy;
 
-	forget(body);
 	if (buf_append(&body->envelope, text.data, text.size) < 0) {
 		(void)conn_die(conn, -ENOMEM);
 		return;
@@ -75,6 +70,7 @@ void body_expect(struct kedge_conn *conn, const struct kedge_request *request,
 {
 	struct kedge_request now = *request;
 
+	assert(conn->body.fate == BODY_SKIP);
 	if (how == INPUT_CHUNK && is_streamed(conn, request)) {
 		now.body_kind = KEDGE_BODY_STREAMED;
 		conn->body.fate = BODY_PASS;

@@ -50,7 +50,7 @@ struct input {
 
 /* What becomes of the body that is being received. */
 enum body_fate {
-	BODY_SKIP = 0, /* nobody wants it */
+	BODY_SKIP = 0, /* nobody wants it, or there is none */
 	BODY_TAKE,     /* one frame, waited for in the input */
 	BODY_COLLECT,  /* chunks, put together */
 	BODY_PASS,     /* chunks, passed on as they come */
@@ -98,7 +98,7 @@ int conn_die(struct kedge_conn *conn, int error);
 void conn_process(struct kedge_conn *conn);
 
 /* The open request of a ticket; NULL: none, or the connection is finished. */
-struct ticket_slot *conn_find(struct kedge_conn *conn, uint64_t ticket);
+struct ticket_slot *conn_find(const struct kedge_conn *conn, uint64_t ticket);
 
 /* A request got its answer: go on with what had to wait for that. */
 void conn_answered(struct kedge_conn *conn, struct ticket_slot *slot);
@@ -142,8 +142,7 @@ extern const struct kedge_span id_unknown;
 /* How a body follows an envelope with these headers, by frames. */
 enum input_state body_announced(struct kedge_span headers);
 
-/* A body follows that nobody wants; or that belongs to @request, which lies within @text. */
-void body_skip(struct kedge_conn *conn);
+/* A body follows that belongs to @request, which lies within @text. */
 void body_expect(struct kedge_conn *conn, const struct kedge_request *request,
 		 struct kedge_span text, enum input_state how);
 

@@ -122,13 +122,13 @@ int conn_die(struct kedge_conn *conn, int error)
 	return error;
 }
 
-struct ticket_slot *conn_find(struct kedge_conn *conn, uint64_t ticket)
+struct ticket_slot *conn_find(const struct kedge_conn *conn, uint64_t ticket)
 {
 	return conn->dead ? NULL : tickets_find(&conn->tickets, ticket);
 }
 
 /* The request whose body is being passed on. */
-static struct ticket_slot *uploading(struct kedge_conn *conn)
+static struct ticket_slot *uploading(const struct kedge_conn *conn)
 {
 	if (conn->body.fate != BODY_PASS || !input_is_inside(conn))
 		return NULL;
@@ -136,12 +136,12 @@ static struct ticket_slot *uploading(struct kedge_conn *conn)
 }
 
 /* Whether anything may come in that is still of interest to a connection that drains. */
-static bool waits_for_input(struct kedge_conn *conn)
+static bool waits_for_input(const struct kedge_conn *conn)
 {
 	return !conn->draining || conn->calls.count || uploading(conn);
 }
 
-static bool may_process(struct kedge_conn *conn)
+static bool may_process(const struct kedge_conn *conn)
 {
 	struct ticket_slot *slot = uploading(conn);
 
@@ -204,7 +204,7 @@ void kedge_conn_received_eof(struct kedge_conn *conn)
 
 bool kedge_conn_wants_input(const struct kedge_conn *conn)
 {
-	return !conn->eof && may_process((struct kedge_conn *)(uintptr_t)conn);
+	return !conn->eof && may_process(conn);
 }
 
 bool kedge_conn_output(struct kedge_conn *conn, const void **ret_data, size_t *ret_size)
@@ -255,7 +255,7 @@ void conn_answered(struct kedge_conn *conn, struct ticket_slot *slot)
 	if (conn->dead)
 		return;
 	stream_turn(conn);
-	if (buf_size(&conn->in.buf) || conn->eof)
+	if (buf_size(&conn->in.buf))
 		conn_process(conn);
 }
 
@@ -285,6 +285,6 @@ void kedge_conn_drain(struct kedge_conn *conn)
 	conn->draining = true;
 	/* A request is complete with its body, and so this one did not come any more. */
 	if (conn->body.fate != BODY_PASS)
-		body_skip(conn);
+		conn->body.fate = BODY_SKIP;
 	conn_process(conn);
 }

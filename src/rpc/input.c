@@ -140,7 +140,6 @@ static bool step_envelope(struct kedge_conn *conn)
 		return false;
 	if (size > conn->limits.message_bytes_max) {
 		request_refuse_large(conn, id_unknown, size);
-		body_skip(conn);
 		return leave_frame(conn, size, INPUT_ENVELOPE);
 	}
 	if (!whole_frame(conn, size, &text))

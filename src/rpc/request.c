@@ -128,9 +128,10 @@ enum input_state request_take(struct kedge_conn *conn, struct kedge_span text)
 	}
 	if (e.members[MEMBER_HEADERS].size && conn_is_framed(conn))
 		follows = body_announced(e.members[MEMBER_HEADERS]);
+	/* The body of what is not for a handler is skipped. */
 	if (!is_for_handler(conn, &e, &request))
-		body_skip(conn);
-	else if (follows == INPUT_ENVELOPE)
+		return follows;
+	if (follows == INPUT_ENVELOPE)
 		request_dispatch(conn, &request);
 	else
 		body_expect(conn, &request, text, follows);

@@ -125,7 +125,8 @@ static void test_drain(void **state)
 		       "{\"id\":\"s\",\"method\":\"echo\"}\n?\n{\"id\":\"d:1\",\"result\":1}\n");
 	peer_expect_log(&p, "output\nanswer 1 ok 1 0 \n");
 	assert_false(kedge_conn_wants_input(p.conn));
-	peer_take(&p);
+	peer_expect_text(&p, "{\"id\":\"unknown\",\"error\":\"Invalid JSON\",\"statusCode\":400,"
+			     "\"errorCode\":\"BAD_REQUEST\"}\n");
 	assert_true(kedge_conn_is_finished(p.conn));
 	peer_close(&p);
 
@@ -155,6 +156,32 @@ static void test_limits(void **state)
 	assert_int_equal(number, 65536);
 	kedge_conn_forget(p.conn, 3);
 	assert_int_equal(kedge_conn_call(p.conn, "m", kedge_span("1"), &number), 0);
+	peer_close(&p);
+}
+
+/* ... and a request whose body has not come yet did not come any more. */
+static void test_drain_in_a_body(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_COLLECT };
+	struct kedge_conn_options options = peer_options(&p, KEDGE_PROTOCOL_FRAMES);
+	uint64_t number;
+
+	(void)state;
+	options.call_prefix = "d:";
+	peer_open(&p, &options);
+	peer_feed_frame(&p, "{\"id\":\"s\",\"method\":\"size\",\"headers\":{"
+			    "\"transfer-encoding\":\"chunked\"}}");
+	peer_feed_frame(&p, "ab");
+	assert_int_equal(kedge_conn_call(p.conn, "m", (struct kedge_span){ NULL, 0 }, &number), 0);
+	peer_take(&p);
+	kedge_conn_drain(p.conn);
+	buf_consume(&p.sent, buf_size(&p.sent));
+	peer_feed_frame(&p, "cd");
+	peer_feed_frame(&p, "");
+	peer_feed_frame(&p, "{\"id\":\"d:1\",\"result\":1}");
+	peer_expect(&p, "", 0);
+	peer_expect_log(&p, "output\nanswer 1 ok 1 0 \n");
+	assert_true(kedge_conn_is_finished(p.conn));
 	peer_close(&p);
 }
 
@@ -191,7 +218,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dialogues), cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_drain),     cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_frames),    cmocka_unit_test(test_drain_in_a_body),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

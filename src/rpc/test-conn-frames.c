@@ -45,6 +45,10 @@ static const struct row rows[] = {
 		    "\"transfer-encoding\":\"chunked\",\"content\\u002dlength\":1"),
 	    "abc" },
 	  { "{\"id\":1,\"result\":[\"whole\",3]}" } },
+	{ { "{\"id\":1,\"method\":\"size\"" HEADERS(
+		    "\"content-length\":1,\"transfer-encoding\":\"chunked\""),
+	    "abc", "{\"id\":2,\"method\":\"echo\"}" },
+	  { "{\"id\":1,\"result\":[\"whole\",3]}", "{\"id\":2,\"result\":null}" } },
 	/* Chunks are collected up to the empty one; "identity" is no body. */
 	{ { "{\"id\":1,\"method\":\"body\"" HEADERS("\"transfer-encoding\":\"chunked\""), "ab", "c",
 	    "" },

@@ -120,6 +120,10 @@ static void test_back_pressure(void **state)
 	assert_int_equal(r, 1);
 	assert_int_equal(kedge_conn_stream_write(p.conn, p.refill, kedge_span("xxxx")), -EAGAIN);
 	assert_in_range(buf_size(&p.conn->out), 1001, 1008);
+	/* It is woken when half is gone, and not for every byte. */
+	n = p.refill_left;
+	taken += peer_take_some(&p, 400);
+	assert_int_equal(p.refill_left, n);
 	while ((n = peer_take_some(&p, 333)) > 0) {
 		taken += n;
 		assert_true(p.conn->out.capacity <= 4096);
@@ -276,6 +280,14 @@ static void test_large_bodies(void **state)
 	EXPECT(&p, "{\"id\":\"unknown\",\"error\":\"Message too large: 101 bytes, limit 100\","
 		   "\"statusCode\":413,\"errorCode\":\"PAYLOAD_TOO_LARGE\"}");
 	peer_feed(&p, block, 101);
+	/* At the limit it is taken, and so is a body. */
+	memset(block, ' ', 100);
+	memcpy(block, head, strlen(head));
+	peer_feed(&p, "\0\0\0\x64", 4);
+	peer_feed(&p, block, 100);
+	peer_feed(&p, "\0\0\0\x64", 4);
+	peer_feed(&p, block, 100);
+	EXPECT(&p, "{\"id\":1,\"result\":[\"whole\",100]}");
 	peer_feed_frame(&p, ECHO("3"));
 	EXPECT(&p, NULLED("3"));
 	peer_close(&p);
