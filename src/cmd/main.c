@@ -9,7 +9,8 @@
 #include "cmd/command.h"
 
 static const struct command *const commands[] = {
-	&command_serve, &command_call, &command_ls, &command_check, &command_wait, &command_rescue,
+	&command_serve, &command_call,   &command_ls,  &command_check,
+	&command_wait,  &command_rescue, &command_run,
 };
 
 void usage_complain(const char *format, ...)

@@ -4,7 +4,8 @@
  *	peer listen  stream|seqpacket|datagram PATH   answers: what comes in goes out
  *	peer bind    ...                              bound; listens from SIGUSR1 on
  *	peer full    ...                              listens with a queue of one, never accepts
- *	peer inherit                                  serves the LISTEN_FDS it was given
+ *	peer inherit                                  serves the LISTEN_FDS it was given, and on
+ *						     SIGTERM first whom it has accepted
  *
  * PATH may be "@NAME", an abstract one. Says "ready" once it stands. On SIGTERM it ends,
  * and leaves its path where it is: the tests decide what becomes of it.
@@ -73,7 +74,9 @@ static void ready(void)
 }
 
 /* Answer until the end. A datagram is acknowledged on standard output. */
-static void serve(const int *listeners, int count, int type)
+enum at_end { LEAVE_AT_ONCE, SERVE_THE_ACCEPTED };
+
+static void serve(const int *listeners, int count, int type, enum at_end at_end)
 {
 	struct pollfd fds[LISTENERS_MAX + CONNECTIONS_MAX];
 	int n = count;
@@ -81,8 +84,17 @@ static void serve(const int *listeners, int count, int type)
 
 	for (int i = 0; i < count; i++)
 		fds[i] = (struct pollfd){ .fd = listeners[i], .events = POLLIN };
-	while (!ended) {
-		if (poll(fds, (nfds_t)n, -1) < 0)
+	sigset_t block, none;
+
+	/* Signals come in the wait, and never between a look at @ended and the wait. */
+	sigemptyset(&none);
+	sigemptyset(&block);
+	sigaddset(&block, SIGTERM);
+	sigprocmask(SIG_BLOCK, &block, NULL);
+	while (!ended || (at_end == SERVE_THE_ACCEPTED && n > count)) {
+		for (int i = 0; ended && i < count; i++)
+			fds[i].fd = -1;
+		if (ppoll(fds, (nfds_t)n, NULL, &none) < 0)
 			continue;
 		for (int i = n - 1; i >= 0; i--) {
 			ssize_t got;
@@ -123,7 +135,7 @@ static void serve_inherited(void)
 		listeners[i] = 3 + i;
 	printf("names %s\n", names ? names : "");
 	ready();
-	serve(listeners, count, SOCK_STREAM);
+	serve(listeners, count, SOCK_STREAM, SERVE_THE_ACCEPTED);
 }
 
 int main(int argc, char **argv)
@@ -159,6 +171,6 @@ int main(int argc, char **argv)
 		ready();
 	while (strcmp(argv[1], "full") == 0 && !ended)
 		sigsuspend(&none);
-	serve(&fd, 1, type);
+	serve(&fd, 1, type, LEAVE_AT_ONCE);
 	return 0;
 }
