@@ -1,44 +1,5 @@
 /* The client that stays connected, while its server is killed, restarted and moved. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "loop/uvclient.h"
-#include "sys/dial.h"
-
-#define S(text) kedge_span(text)
-#define CAP_NS  UINT64_C(20000000000)
-
-/* What the server makes of a connection. */
-enum manner {
-	MANNER_ANSWERS = 0,
-	MANNER_SILENT, /* reads and says nothing */
-	MANNER_CLOSES, /* at once */
-	MANNER_REFUSES,
-};
-
-struct world {
-	char dir[64], path[128];
-	pid_t server;
-	uv_loop_t loop;
-	struct kedge_uvclient *client;
-	unsigned results, lost, timed_out, connections, failures, recoveries, events;
-	char line[1024]; /* the last of the log */
-};
+#include "loop/test-uvclient.h"
 
 /* {"id":"7",...} is answered by {"id":"7","result":1}, after an event. */
 static void answer(int fd, const char *line)
@@ -51,150 +12,45 @@ static void answer(int fd, const char *line)
 	(void)send(fd, text, (size_t)n, MSG_NOSIGNAL);
 }
 
-static void serve_one(int fd, enum manner manner)
+static void answers(int fd)
 {
-	static const char refusal[] = "{\"id\":\"unknown\",\"error\":\"Not allowed: uid 7\","
-				      "\"statusCode\":403}\n";
 	FILE *in = fdopen(fd, "r");
 	char line[65536];
 
-	if (manner == MANNER_REFUSES)
-		(void)send(fd, refusal, sizeof(refusal) - 1, MSG_NOSIGNAL);
-	while (manner <= MANNER_SILENT && fgets(line, sizeof(line), in))
-		if (manner == MANNER_ANSWERS)
-			answer(fd, line);
+	while (fgets(line, sizeof(line), in))
+		answer(fd, line);
 	(void)fclose(in);
 }
 
-/* A server in a process of its own, listening when this returns. */
-static void start(struct world *w, enum manner manner)
+/* Reads, and says nothing. */
+static void is_silent(int fd)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char bytes[4096];
 
-	strcpy(address.sun_path, w->path);
-	(void)unlink(w->path);
-	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(listener, 64), 0);
-	w->server = fork();
-	assert_true(w->server >= 0);
-	if (w->server == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			serve_one(accept(listener, NULL, NULL), manner);
-	}
-	close(listener);
+	while (read(fd, bytes, sizeof(bytes)) > 0)
+		;
+	close(fd);
 }
 
-static void stop(struct world *w)
+static void closes(int fd)
 {
-	if (w->server <= 0)
-		return;
-	(void)kill(w->server, SIGKILL);
-	(void)waitpid(w->server, NULL, 0);
-	w->server = 0;
+	close(fd);
 }
 
-static void on_log(enum kedge_uvclient_event event, const char *line, void *userdata)
+static void refuses(int fd)
 {
-	struct world *w = userdata;
+	static const char text[] = "{\"id\":\"unknown\",\"error\":\"Not allowed: uid 7\","
+				   "\"statusCode\":403}\n";
 
-	if (event == KEDGE_UVCLIENT_FAILED)
-		w->failures++;
-	else
-		w->recoveries++;
-	(void)snprintf(w->line, sizeof(w->line), "%s", line);
-}
-
-static void on_connection(int connected, void *userdata)
-{
-	struct world *w = userdata;
-
-	w->connections += connected == 1;
-}
-
-static void on_event(struct kedge_span name, struct kedge_span data, void *userdata)
-{
-	struct world *w = userdata;
-
-	(void)name;
-	(void)data;
-	w->events++;
-}
-
-static void on_reply(const struct kedge_reply *reply, void *userdata)
-{
-	struct world *w = userdata;
-
-	w->results += reply->outcome == KEDGE_OUTCOME_RESULT;
-	w->lost += reply->outcome == KEDGE_OUTCOME_LOST;
-	w->timed_out += reply->outcome == KEDGE_OUTCOME_TIMED_OUT;
-}
-
-static int begin(void **state)
-{
-	struct world *w = calloc(1, sizeof(*w));
-	struct kedge_uvclient_options options = { .size = sizeof(options),
-						  .handlers = { .on_event = on_event },
-						  .reconnect_first_ms = 4,
-						  .reconnect_max_ms = 16,
-						  .seed = 7,
-						  .on_connection = on_connection,
-						  .on_log = on_log,
-						  .userdata = w };
-
-	assert_non_null(w);
-	strcpy(w->dir, "/tmp/kedge uvclient-XXXXXX");
-	assert_non_null(mkdtemp(w->dir));
-	(void)snprintf(w->path, sizeof(w->path), "%s/s", w->dir);
-	assert_int_equal(uv_loop_init(&w->loop), 0);
-	assert_int_equal(kedge_uvclient_new(&w->client, &w->loop, w->path, &options, NULL), 0);
-	*state = w;
-	return 0;
-}
-
-static int end(void **state)
-{
-	struct world *w = *state;
-
-	w->client = kedge_uvclient_free(w->client);
-	assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0);
-	assert_int_equal(uv_loop_close(&w->loop), 0);
-	stop(w);
-	(void)unlink(w->path);
-	assert_int_equal(rmdir(w->dir), 0);
-	free(w);
-	return 0;
-}
-
-/* Run the loop until @counter reaches @wanted. */
-static void until(struct world *w, const unsigned *counter, unsigned wanted)
-{
-	uint64_t cap = monotonic_ns() + CAP_NS;
-
-	while (*counter < wanted) {
-		assert_true(monotonic_ns() < cap);
-		(void)uv_run(&w->loop, UV_RUN_NOWAIT);
-		usleep(200);
-	}
-}
-
-static int ask(struct world *w, enum kedge_if_lost if_lost, int timeout_ms)
-{
-	return kedge_uvclient_call(w->client,
-				   &(struct kedge_ask){ .method = "m",
-							.if_lost = if_lost,
-							.timeout_ms = timeout_ms,
-							.on_reply = on_reply,
-							.userdata = w },
-				   NULL);
+	(void)send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL);
+	close(fd);
 }
 
 static void test_calls_and_events(void **state)
 {
 	struct world *w = *state;
 
-	start(w, MANNER_ANSWERS);
+	start(w, answers);
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(ask(w, KEDGE_IF_LOST_FAIL, 0), 0);
 	until(w, &w->results, 100);
@@ -212,7 +68,7 @@ static void test_kept_calls_survive_restarts(void **state)
 	unsigned asked = 0;
 
 	for (int round = 0; round < 20; round++) {
-		start(w, round % 3 == 1 ? MANNER_SILENT : MANNER_ANSWERS);
+		start(w, round % 3 == 1 ? is_silent : answers);
 		for (int i = 0; i < 10; i++, asked++)
 			assert_int_equal(ask(w, KEDGE_IF_LOST_RESEND, 0), 0);
 		if (round % 3 == 0)
@@ -223,7 +79,7 @@ static void test_kept_calls_survive_restarts(void **state)
 		if (round % 2)
 			(void)unlink(w->path);
 	}
-	start(w, MANNER_ANSWERS);
+	start(w, answers);
 	until(w, &w->results, asked);
 	assert_int_equal(w->lost, 0);
 	/* One warning and one recovery line for each streak. */
@@ -236,7 +92,7 @@ static void test_calls_that_are_not_kept_fail(void **state)
 {
 	struct world *w = *state;
 
-	start(w, MANNER_SILENT);
+	start(w, is_silent);
 	assert_int_equal(ask(w, KEDGE_IF_LOST_FAIL, 0), 0);
 	until(w, &w->connections, 1);
 	stop(w);
@@ -247,7 +103,7 @@ static void test_calls_that_are_not_kept_fail(void **state)
 	/* Kept, but not for ever. */
 	assert_int_equal(ask(w, KEDGE_IF_LOST_RESEND, 20), 0);
 	until(w, &w->timed_out, 1);
-	start(w, MANNER_ANSWERS);
+	start(w, answers);
 	until(w, &w->connections, 2);
 	assert_int_equal(ask(w, KEDGE_IF_LOST_FAIL, 0), 0);
 	until(w, &w->results, 1);
@@ -271,12 +127,12 @@ static void test_a_server_that_does_not_serve(void **state)
 {
 	struct world *w = *state;
 
-	start(w, MANNER_CLOSES);
+	start(w, closes);
 	until(w, &w->connections, 10);
 	assert_int_equal(w->failures, 1);
 	assert_int_equal(w->recoveries, 0);
 	stop(w);
-	start(w, MANNER_ANSWERS);
+	start(w, answers);
 	assert_int_equal(ask(w, KEDGE_IF_LOST_RESEND, 0), 0);
 	until(w, &w->results, 1);
 	assert_int_equal(w->failures, 1);
@@ -289,7 +145,7 @@ static void test_a_server_that_refuses_us(void **state)
 {
 	struct world *w = *state;
 
-	start(w, MANNER_REFUSES);
+	start(w, refuses);
 	until(w, &w->connections, 3);
 	assert_int_equal(w->failures, 1);
 	assert_non_null(strstr(w->line, "refused by the server: Not allowed: uid 7"));
@@ -301,7 +157,7 @@ static void test_the_path_is_lost(void **state)
 {
 	struct world *w = *state;
 
-	start(w, MANNER_ANSWERS);
+	start(w, answers);
 	until(w, &w->connections, 1);
 	assert_int_equal(unlink(w->path), 0);
 	assert_int_equal(ask(w, KEDGE_IF_LOST_FAIL, 0), 0);
@@ -309,7 +165,7 @@ static void test_the_path_is_lost(void **state)
 	assert_int_equal(w->failures, 0);
 	stop(w);
 	until(w, &w->failures, 1);
-	start(w, MANNER_ANSWERS);
+	start(w, answers);
 	until(w, &w->recoveries, 1);
 }
 
@@ -326,7 +182,7 @@ static void test_freed_in_a_callback(void **state)
 	struct world *w = *state;
 	struct kedge_ask question = { .method = "m", .on_reply = free_in_reply, .userdata = w };
 
-	start(w, MANNER_ANSWERS);
+	start(w, answers);
 	assert_int_equal(kedge_uvclient_call(w->client, &question, NULL), 0);
 	question.on_reply = on_reply;
 	assert_int_equal(kedge_uvclient_call(w->client, &question, NULL), 0);
@@ -341,7 +197,7 @@ static void test_pause_and_cancel(void **state)
 	struct kedge_ask question = { .method = "m", .on_reply = on_reply, .userdata = w };
 	uint64_t number = 0;
 
-	start(w, MANNER_ANSWERS);
+	start(w, answers);
 	until(w, &w->connections, 1);
 	kedge_uvclient_pause(w->client);
 	assert_int_equal(kedge_uvclient_call(w->client, &question, &number), 0);

@@ -33,6 +33,9 @@ void uvclient_transmit(struct kedge_uvclient *u)
 	const void *data;
 	size_t size;
 
+	/* Also where all of it goes at once: whoever stopped there waits for on_writable. */
+	if (kedge_caller_output_bytes(u->caller) >= UVCLIENT_WRITABLE_BYTES)
+		u->clogged = true;
 	while (u->link && kedge_caller_output(u->caller, &data, &size)) {
 		ssize_t n = send(u->link->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -43,8 +46,6 @@ void uvclient_transmit(struct kedge_uvclient *u)
 		/* A server that refuses us may have answered before it closed: read on. */
 		kedge_caller_sent(u->caller, n < 0 ? size : (size_t)n);
 	}
-	if (kedge_caller_output_bytes(u->caller) >= UVCLIENT_WRITABLE_BYTES)
-		u->clogged = true;
 }
 
 /* Return: 1: there may be more; 0: not now; negative: why the connection is over. */
@@ -108,7 +109,7 @@ void uvclient_poll(struct kedge_uvclient *u)
 		return;
 	if (!u->paused)
 		events |= UV_READABLE;
-	if (kedge_caller_output_bytes(u->caller))
+	if (u->clogged || kedge_caller_output_bytes(u->caller))
 		events |= UV_WRITABLE;
 	if (events == u->link->events)
 		return;
