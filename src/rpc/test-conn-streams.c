@@ -134,6 +134,54 @@ static void test_back_pressure(void **state)
 	peer_close(&p);
 }
 
+/* Nobody is woken to write where there is no room, at its beginning or at its turn. */
+static void test_begun_without_room(void **state)
+{
+	static const char *const hundred = "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+					   "xxxxxxxxxxxxxxxxxxxxxxxxx\"";
+	struct peer p = { .upload = KEDGE_UPLOAD_COLLECT };
+
+	(void)state;
+	open_frames(&p, 90, 10000);
+	peer_feed_frame(&p, "{\"id\":1,\"method\":\"later\"}");
+	peer_feed_frame(&p, "{\"id\":2,\"method\":\"later\"}");
+	assert_int_equal(kedge_conn_push(p.conn, "e", kedge_span(hundred)), 0);
+	assert_int_equal(kedge_conn_stream_begin(p.conn, p.later[0], kedge_span("{}")), 1);
+	assert_int_equal(kedge_conn_stream_begin(p.conn, p.later[1], kedge_span("{}")), 1);
+	assert_int_equal(kedge_conn_stream_write(p.conn, p.later[0], kedge_span("a")), -EAGAIN);
+	peer_take(&p);
+	peer_expect_log(&p, "output\nwritable 1\n");
+	/* What waits behind the stream keeps further requests out as well. */
+	assert_true(kedge_conn_wants_input(p.conn));
+	assert_int_equal(kedge_conn_push(p.conn, "e", kedge_span(hundred)), 0);
+	assert_false(kedge_conn_wants_input(p.conn));
+	assert_int_equal(kedge_conn_stream_end(p.conn, p.later[0]), 0);
+	peer_expect_log(&p, "output\n");
+	peer_take(&p);
+	peer_expect_log(&p, "writable 2\n");
+	peer_close(&p);
+}
+
+/* An upload that is broken off ends its stream, and the next has its turn. */
+static void test_turn_after_a_broken_upload(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_STREAM };
+
+	(void)state;
+	open_frames(&p, 0, 0);
+	peer_feed_frame(&p, "{\"id\":1,\"method\":\"later\"}");
+	peer_feed_frame(&p, "{\"id\":2,\"method\":\"open\"" CHUNKED);
+	assert_int_equal(kedge_conn_stream_begin(p.conn, p.later[0], kedge_span("{\"x\":[1]}")), 1);
+	peer_feed_frame(&p, "ab");
+	kedge_conn_received_eof(p.conn);
+	EXPECT(&p, BEGUN("2"), "", BEGUN("1"));
+	peer_expect_log(&p, "abcancel 2\nwritable 1\n");
+	assert_int_equal(kedge_conn_stream_end(p.conn, p.later[0]), 0);
+	EXPECT(&p, "");
+	assert_true(kedge_conn_is_finished(p.conn));
+	peer_close(&p);
+}
+
 /* A chunk for which there would be room later is not the end of the connection. */
 static void test_chunk_waits_for_room(void **state)
 {
@@ -378,6 +426,8 @@ int main(void)
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_fail),
 		cmocka_unit_test(test_back_pressure),
+		cmocka_unit_test(test_begun_without_room),
+		cmocka_unit_test(test_turn_after_a_broken_upload),
 		cmocka_unit_test(test_chunk_waits_for_room),
 		cmocka_unit_test(test_waiting_is_bounded),
 		cmocka_unit_test(test_hold),
