@@ -23,13 +23,11 @@ static void buf_move_to_front(struct buf *b)
 	b->start = 0;
 }
 
-int buf_reserve(struct buf *b, size_t n)
+int buf_grow(struct buf *b, size_t n)
 {
 	size_t need, capacity;
 	char *data;
 
-	if (b->capacity - b->end >= n)
-		return 0;
 	if (n > SIZE_MAX / 2 - buf_size(b))
 		return -ENOMEM;
 	need = buf_size(b) + n;

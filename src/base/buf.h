@@ -37,6 +37,9 @@ static inline char *buf_front(const struct buf *b)
 	return b->start ? b->data + b->start : b->data;
 }
 
+/* What buf_reserve() does where there is no room yet. */
+int buf_grow(struct buf *b, size_t n);
+
 /**
  * buf_reserve() - make room for @n more bytes behind the end
  *
@@ -45,7 +48,10 @@ static inline char *buf_front(const struct buf *b)
  *
  * Return: 0, or -ENOMEM (nothing changed).
  */
-int buf_reserve(struct buf *b, size_t n);
+static inline int buf_reserve(struct buf *b, size_t n)
+{
+	return b->capacity - b->end >= n ? 0 : buf_grow(b, n);
+}
 
 /* Append a copy of @n bytes. Return: 0, or -ENOMEM (nothing changed). */
 int buf_append(struct buf *b, const void *data, size_t n);

@@ -5,51 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_SLOTS_MIN   4u
-#define TICKET_INDEX_BITS 20
-#define TICKET_INDEX_MASK ((1u << TICKET_INDEX_BITS) - 1)
-
-static uint32_t block_slots(uint32_t block)
-{
-	return BLOCK_SLOTS_MIN << block;
-}
-
-/* Slots in all blocks before @block. */
-static uint32_t block_first(uint32_t block)
-{
-	return block_slots(block) - BLOCK_SLOTS_MIN;
-}
-
-static uint32_t block_of(uint32_t index)
-{
-	return 31 - (uint32_t)__builtin_clz(index / BLOCK_SLOTS_MIN + 1);
-}
-
-struct ticket_slot *tickets_at(const struct tickets *t, uint32_t index)
-{
-	uint32_t block = block_of(index);
-
-	assert(index < t->capacity);
-	return &t->blocks[block][index - block_first(block)];
-}
-
 void tickets_deinit(struct tickets *t)
 {
 	for (uint32_t i = 0; i < t->capacity; i++)
 		free(tickets_at(t, i)->id_heap);
-	for (size_t i = 0; i < TICKETS_BLOCKS_MAX; i++)
+	for (size_t i = 0; i < TICKET_BLOCKS_MAX; i++)
 		free(t->blocks[i]);
 	*t = (struct tickets){ 0 };
 }
 
 static int tickets_grow(struct tickets *t)
 {
-	uint32_t block = block_of(t->capacity), n = block_slots(block);
+	uint32_t block = ticket_block(t->capacity), n = ticket_block_slots(block);
 	struct ticket_slot *slots = calloc(n, sizeof(*slots));
 
 	if (!slots)
 		return -ENOMEM;
-	assert(block < TICKETS_BLOCKS_MAX);
+	assert(block < TICKET_BLOCKS_MAX);
 	for (uint32_t i = n; i-- > 0;) {
 		slots[i].index = t->capacity + i;
 		slots[i].next_free = t->first_free;
@@ -73,17 +45,6 @@ struct ticket_slot *tickets_take(struct tickets *t, struct kedge_span id)
 	slot->id = id;
 	t->count++;
 	return slot;
-}
-
-struct ticket_slot *tickets_find(const struct tickets *t, uint64_t ticket)
-{
-	uint32_t index = (uint32_t)ticket & TICKET_INDEX_MASK;
-	struct ticket_slot *slot;
-
-	if (!ticket || index >= t->capacity)
-		return NULL;
-	slot = tickets_at(t, index);
-	return slot->ticket == ticket ? slot : NULL;
 }
 
 int tickets_keep(struct ticket_slot *slot)

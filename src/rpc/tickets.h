@@ -16,10 +16,15 @@
 #define TICKET_ID_INLINE 48
 
 /* The index takes the lower 20 bits of a ticket. */
-#define TICKETS_MAX ((1u << 20) - 4)
+#define TICKET_INDEX_BITS 20
+#define TICKET_INDEX_MASK ((1u << TICKET_INDEX_BITS) - 1)
 
 /* Slots come in blocks of 4, 8, 16, ... and never move. */
-#define TICKETS_BLOCKS_MAX 18
+#define TICKET_BLOCK_SLOTS_MIN 4u
+#define TICKET_BLOCKS_MAX      18
+
+/* As many as all blocks hold. */
+#define TICKETS_MAX ((TICKET_BLOCK_SLOTS_MIN << TICKET_BLOCKS_MAX) - TICKET_BLOCK_SLOTS_MIN)
 
 struct stream;
 
@@ -36,11 +41,44 @@ struct ticket_slot {
 };
 
 struct tickets {
-	struct ticket_slot *blocks[TICKETS_BLOCKS_MAX];
+	/* One more than are used: an index of 20 bits could name it. */
+	struct ticket_slot *blocks[TICKET_BLOCKS_MAX + 1];
 	uint32_t capacity, count;
 	uint32_t first_free; /* index + 1; 0: none */
 	uint64_t serial;
 };
+
+static inline uint32_t ticket_block_slots(uint32_t block)
+{
+	return TICKET_BLOCK_SLOTS_MIN << block;
+}
+
+/* The block of a slot. */
+static inline uint32_t ticket_block(uint32_t index)
+{
+	return 31 - (uint32_t)__builtin_clz(index / TICKET_BLOCK_SLOTS_MIN + 1);
+}
+
+/* Slot @index of those below the capacity; it may be free. */
+static inline struct ticket_slot *tickets_at(const struct tickets *t, uint32_t index)
+{
+	uint32_t block = ticket_block(index);
+	uint32_t first = ticket_block_slots(block) - TICKET_BLOCK_SLOTS_MIN;
+
+	return &t->blocks[block][index - first];
+}
+
+/* The slot of a ticket, or NULL. */
+static inline struct ticket_slot *tickets_find(const struct tickets *t, uint64_t ticket)
+{
+	uint32_t index = (uint32_t)ticket & TICKET_INDEX_MASK;
+	struct ticket_slot *slot;
+
+	if (!ticket || index >= t->capacity)
+		return NULL;
+	slot = tickets_at(t, index);
+	return slot->ticket == ticket ? slot : NULL;
+}
 
 void tickets_deinit(struct tickets *t);
 
@@ -52,12 +90,6 @@ void tickets_deinit(struct tickets *t);
  * Return: its slot, which stays where it is until tickets_drop(); NULL: no memory.
  */
 struct ticket_slot *tickets_take(struct tickets *t, struct kedge_span id);
-
-/* The slot of a ticket, or NULL. */
-struct ticket_slot *tickets_find(const struct tickets *t, uint64_t ticket);
-
-/* Slot @index of those below the capacity; it may be free. */
-struct ticket_slot *tickets_at(const struct tickets *t, uint32_t index);
 
 /* The request stays open beyond its message: copy the id. Return: 0, or -ENOMEM. */
 int tickets_keep(struct ticket_slot *slot);
