@@ -401,6 +401,31 @@ static void adopt_what_was_replaced(struct fixture *f)
 	assert_int_equal(kedge_names(f), 0);
 }
 
+/* As a service manager passes it: bound by a relative name, or through a symlink. */
+static void adopted_by_another_name(struct fixture *f)
+{
+	char *const names[] = { f->path, text("%s/../run//x.sock", f->dir),
+				text("%s/current/x.sock", f->root), text("%s/./x.sock", f->dir) };
+
+	DO(symlink("run", in_root(f, "current")));
+	DO(chdir(f->dir));
+	start_guard(f, KEDGE_INTERVAL_NONE);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct kedge_error error = KEDGE_ERROR_INIT;
+		int fd = keep_fd(f, bind_at("x.sock", SOCK_STREAM));
+
+		DO(listen(fd, 16));
+		if (kedge_guard_adopt(f->guard, names[i], fd, NULL, &error) < 0)
+			fail_msg("%s", error.text);
+		f->id = identity_of(f->path);
+		DO(unlink(f->path));
+		GUARD_UNTIL(f, exists(f->path));
+		assert_true(is_identity(f->path, f->id));
+		assert_int_equal(kedge_guard_close(f->guard, names[i]), 0);
+		DO(unlink(f->path));
+	}
+}
+
 /* The server closes what it gave: the guard must not keep a dead thing reachable. */
 static void adopted_then_closed(struct fixture *f)
 {
@@ -665,6 +690,7 @@ static const struct test_case cases[] = {
 	{ "adopt refuses", adopt_refuses, ANYWHERE },
 	{ "adopt what is lost", adopt_what_is_lost, ANYWHERE },
 	{ "adopt what was replaced", adopt_what_was_replaced, ANYWHERE },
+	{ "adopted by another name", adopted_by_another_name, ANYWHERE },
 	{ "adopted, then closed", adopted_then_closed, ANYWHERE },
 	{ "deadlines", deadlines, ANYWHERE },
 	{ "the interval is a deadline", interval_is_a_deadline, ON_TMPFS },

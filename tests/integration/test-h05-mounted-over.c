@@ -196,6 +196,51 @@ static void lets_go_of_a_file_system(struct fixture *f)
 	DO(umount2(mnt, 0));
 }
 
+/* A directory above is mounted over: the path is made in what shows now, and the old one
+ * found again when that goes. */
+static void over_an_ancestor(struct fixture *f)
+{
+	own_mounts();
+	make_dir(in_dir(f, "a"), 0755);
+	make_dir(in_dir(f, "a/b"), 0711);
+	start_guard(f, 1000);
+	f->fd = also_listen(f, in_dir(f, "a/b/s.sock"));
+	for (int i = 0; i < 3; i++) {
+		mount_tmpfs(in_dir(f, "a"), "mode=0755");
+		GUARD_UNTIL(f, reachable_at(f, in_dir(f, "a/b/s.sock")));
+		assert_int_equal(mode_of(in_dir(f, "a/b")), 0711);
+		DO(umount2(in_dir(f, "a"), MNT_DETACH));
+		GUARD_UNTIL(f, reachable_at(f, in_dir(f, "a/b/s.sock")));
+	}
+	f->guard = kedge_guard_free(f->guard);
+	assert_false(exists(in_dir(f, "a/b/s.sock")));
+}
+
+/* A container has the socket file itself mounted, and with it the inode: it keeps working
+ * after a re-link, and, as the old listener is still served, after a re-bind. */
+static void mounted_into_a_container(struct fixture *f)
+{
+	char box[TEST_PATH_MAX];
+	int first;
+
+	own_mounts();
+	write_file(in_root(f, "box"), "");
+	strcpy(box, in_root(f, "box"));
+	start_listening(f, 1000);
+	first = f->fd;
+	bind_mount(f->path, box);
+	for (int i = 0; i < 3; i++) {
+		DO(unlink(f->path));
+		GUARD_UNTIL(f, same_listener(f));
+		assert_int_equal(who_answers(f, box), first);
+	}
+	remove_all(f->dir);
+	GUARD_UNTIL(f, reachable(f));
+	assert_int_not_equal(who_answers(f, f->path), first);
+	assert_int_equal(who_answers(f, box), first);
+	DO(umount2(box, 0));
+}
+
 static const struct test_case cases[] = {
 	{ "h05 over the directory", over_directory, ANYWHERE },
 	{ "h05 over the directory, then closed", over_directory_then_closed, ANYWHERE },
@@ -208,6 +253,8 @@ static const struct test_case cases[] = {
 	{ "h05 a live socket over the path", live_socket_over_path, ANYWHERE },
 	{ "h05 the directory over itself", itself_over_directory, ANYWHERE },
 	{ "h05 its file system mounted anew", file_system_mounted_anew, ON_TMPFS },
+	{ "h05 over a directory above", over_an_ancestor, ANYWHERE },
+	{ "h05 mounted into a container", mounted_into_a_container, ANYWHERE },
 	{ "h05 lets go of a file system", lets_go_of_a_file_system, ON_TMPFS },
 };
 
