@@ -108,6 +108,8 @@ static void test_calls_that_are_not_kept_fail(void **state)
 	assert_int_equal(ask(w, KEDGE_IF_LOST_FAIL, 0), 0);
 	until(w, &w->results, 1);
 	until(w, &w->recoveries, 1);
+	/* What had timed out before was not sent any more. */
+	assert_int_equal(w->events, 1);
 }
 
 /* A call that waits for the first try fails with it, at once. */

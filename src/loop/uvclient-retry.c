@@ -95,6 +95,9 @@ void uvclient_proven(struct kedge_uvclient *u)
 
 static void connected(struct kedge_uvclient *u)
 {
+	/* Of what waited since the last try some may have timed out: nobody wants it done. */
+	if (u->state == UVCLIENT_PAUSING)
+		kedge_caller_lost(u->caller);
 	u->state = UVCLIENT_CONNECTED;
 	u->connected_ns = monotonic_ns();
 	u->stray[0] = '\0';
