@@ -23,11 +23,21 @@
 /* "socket:[4294967295]" and more than that. */
 #define LINK_BYTES_MAX 64
 
-/* A walk over /proc. The map counts the holders of each wanted socket, from 1. */
+/* A walk over /proc. */
 struct walk {
-	struct map wanted;
+	struct map wanted; /* socket inode -> struct holders, as a number */
 	struct owners found;
+	struct owner process; /* the one that is gone through, once it is described */
 };
+
+/* What the map says of a wanted socket: how many hold it, and who was the last. The
+ * descriptors of one process come together, so that is enough to count it once. */
+#define HOLDERS_NONE    1 /* a map has no place for 0 */
+#define HOLDERS_BITS    8
+#define HOLDERS_OF(n)   ((unsigned)((n) & ((1u << HOLDERS_BITS) - 1)))
+#define HOLDERS_LAST(n) ((pid_t)((n) >> HOLDERS_BITS))
+
+_Static_assert(OWNERS_PER_SOCKET_MAX + HOLDERS_NONE < 1 << HOLDERS_BITS, "the count has room");
 
 static int compare_owners(const void *a, const void *b)
 {
@@ -76,32 +86,42 @@ static int describe(int process, struct owner *o)
 	return o->exe ? 0 : -ENOMEM;
 }
 
-static int add_owner(struct walk *w, int process, pid_t pid, int fd, uint32_t inode)
+static int append_owner(struct owners *found, const struct owner *owner)
 {
-	struct owners *found = &w->found;
-	struct owner o = { .socket_inode = inode, .pid = pid, .fd = fd };
-	uintptr_t holders = (uintptr_t)map_get(&w->wanted, inode);
-	int r;
-
-	if (!holders || holders > OWNERS_PER_SOCKET_MAX)
-		return 0;
-	/* Descriptors of one process come together: it is among the last, if at all. */
-	for (size_t i = found->count; i > 0 && found->items[i - 1].pid == pid; i--)
-		if (found->items[i - 1].socket_inode == inode)
-			return 0;
 	if ((found->count & (found->count - 1)) == 0) {
 		size_t capacity = found->count ? 2 * found->count : 1;
-		void *grown = reallocarray(found->items, capacity, sizeof(o));
+		void *grown = reallocarray(found->items, capacity, sizeof(*owner));
 
 		if (!grown)
 			return -ENOMEM;
 		found->items = grown;
 	}
-	r = describe(process, &o);
+	found->items[found->count] = *owner;
+	found->items[found->count].exe = strdup(owner->exe);
+	if (!found->items[found->count].exe)
+		return -ENOMEM;
+	found->count++;
+	return 0;
+}
+
+static int add_owner(struct walk *w, int process, int fd, uint32_t inode)
+{
+	uintptr_t holders = (uintptr_t)map_get(&w->wanted, inode);
+	unsigned count = HOLDERS_OF(holders);
+	struct owner *o = &w->process;
+	int r;
+
+	if (!holders || count > OWNERS_PER_SOCKET_MAX || HOLDERS_LAST(holders) == o->pid)
+		return 0;
+	/* Most processes hold none: they cost no more than the walk. */
+	r = o->exe ? 0 : describe(process, o);
 	if (r < 0)
 		return r;
-	found->items[found->count++] = o;
-	return map_put(&w->wanted, inode, (void *)(holders + 1));
+	o->socket_inode = inode;
+	o->fd = fd;
+	r = append_owner(&w->found, o);
+	holders = (uintptr_t)o->pid << HOLDERS_BITS | (count + 1);
+	return r < 0 ? r : map_put(&w->wanted, inode, (void *)holders);
 }
 
 /* Whether we are short of something that the whole walk needs. */
@@ -125,14 +145,16 @@ static int walk_process(struct walk *w, int proc, const char *name)
 		fd_close(fds);
 		return r;
 	}
+	w->process = (struct owner){ .pid = atoi(name) };
 	while (r == 0 && (entry = readdir(dir))) {
 		uint32_t inode = isdigit((unsigned char)entry->d_name[0])
 					 ? socket_of(fds, entry->d_name)
 					 : 0;
 
 		if (inode)
-			r = add_owner(w, process, atoi(name), atoi(entry->d_name), inode);
+			r = add_owner(w, process, atoi(entry->d_name), inode);
 	}
+	free(w->process.exe);
 	closedir(dir);
 	return r;
 }
@@ -158,7 +180,7 @@ int owners_find(const uint32_t *socket_inodes, size_t count, struct owners *ret)
 	int r = 0;
 
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = map_put(&w.wanted, socket_inodes[i], (void *)(uintptr_t)1);
+		r = map_put(&w.wanted, socket_inodes[i], (void *)(uintptr_t)HOLDERS_NONE);
 	if (r == 0 && count)
 		r = walk_all(&w);
 	map_deinit(&w.wanted);
