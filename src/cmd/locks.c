@@ -1,8 +1,10 @@
 #include "cmd/locks.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,58 @@ static int compare_locks(const void *a, const void *b)
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
+/* A lock in a directory that several share: "HASH-NAME.lock". See guard/anchor.h. */
+#define HASH_DIGITS 16
+
+static bool is_shared_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	return strspn(name, "0123456789abcdef") == HASH_DIGITS && name[HASH_DIGITS] == '-' &&
+	       n > 5 && strcmp(name + n - 5, ".lock") == 0;
+}
+
+/* Note the locks in shared directories that a process holds open. */
+static int add_held(struct locks *locks, pid_t pid)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *dir;
+	int r = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	while (dir && r == 0 && (entry = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), entry->d_name, path, sizeof(path) - 1);
+		const char *slash;
+
+		path[n > 0 ? n : 0] = '\0';
+		slash = strrchr(path, '/');
+		if (slash && is_shared_name(slash + 1))
+			r = map_put(&locks->elsewhere, map_hash_text(slash + 1),
+				    (void *)(uintptr_t)pid);
+	}
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
+static int add_all_held(struct locks *locks)
+{
+	_cleanup_(map_deinit) struct map seen = MAP_INIT;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < locks->count; i++) {
+		pid_t pid = locks->items[i].pid;
+
+		if (map_get(&seen, (uint64_t)pid))
+			continue;
+		r = map_put(&seen, (uint64_t)pid, &seen);
+		r = r < 0 ? r : add_held(locks, pid);
+	}
+	return r;
+}
+
 int locks_read(struct locks *ret)
 {
 	struct locks locks = LOCKS_INIT;
@@ -50,6 +104,7 @@ int locks_read(struct locks *ret)
 	}
 	if (file)
 		(void)fclose(file);
+	r = r < 0 ? r : add_all_held(&locks);
 	if (r < 0)
 		locks_deinit(&locks);
 	if (locks.count)
@@ -61,6 +116,7 @@ int locks_read(struct locks *ret)
 void locks_deinit(struct locks *locks)
 {
 	free(locks->items);
+	map_deinit(&locks->elsewhere);
 	*locks = (struct locks)LOCKS_INIT;
 }
 
@@ -73,6 +129,20 @@ static pid_t holder(const struct locks *locks, uint64_t inode)
 					   compare_locks);
 
 	return found ? found->pid : 0;
+}
+
+static pid_t holder_elsewhere(const struct locks *locks, const char *path, const char *slash)
+{
+	char place[PATH_MAX], name[PATH_MAX];
+	int n = snprintf(place, sizeof(place), "%.*s", slash == path ? 1 : (int)(slash - path),
+			 path);
+
+	if (n < 0 || (size_t)n >= sizeof(place))
+		return 0;
+	n = snprintf(name, sizeof(name), "%016" PRIx64 "-%s.lock", map_hash_text(place), slash + 1);
+	if (n < 0 || (size_t)n >= sizeof(name))
+		return 0;
+	return (pid_t)(uintptr_t)map_get(&locks->elsewhere, map_hash_text(name));
 }
 
 pid_t locks_guard_of(const struct locks *locks, const char *path, uid_t owner)
@@ -98,5 +168,5 @@ pid_t locks_guard_of(const struct locks *locks, const char *path, uid_t owner)
 		if (pid)
 			return pid;
 	}
-	return 0;
+	return holder_elsewhere(locks, path, slash);
 }

@@ -1,10 +1,14 @@
 /*
- * Who guards a path: the holder of its lock in an anchor directory beside it.
+ * Who guards a path: the holder of its lock in an anchor directory, beside it or
+ * elsewhere (--anchor-dir). Where one is elsewhere only its holder knows: that
+ * is found among the descriptors of the processes we may look into.
  */
 #pragma once
 
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "base/map.h"
 
 /* A file that somebody has an exclusive flock(2) on. */
 struct lock {
@@ -13,13 +17,14 @@ struct lock {
 };
 
 struct locks {
-	struct lock *items;
+	struct lock *items; /* by inode */
 	size_t count;
+	struct map elsewhere; /* hash of a lock's name in a shared directory -> pid */
 };
 
 #define LOCKS_INIT                                                                                 \
 	{                                                                                          \
-		0                                                                                  \
+		NULL, 0, MAP_INIT                                                                  \
 	}
 
 /* Read /proc/locks. Where that is not to be had there are none. Return: 0 or -ENOMEM. */

@@ -65,6 +65,23 @@ test('a guarded path: its published name, and by whom', async (dir, serve) => {
 	same([found.guard.pid, found.guard.name], [s.child.pid, 'kedge']);
 });
 
+test('a guard whose anchor directory is elsewhere', async (dir) => {
+	if (spawnSync('flock', ['--version']).status !== 0) skip('no flock(1) here');
+	const socket = path.join(dir, 's'), shared = path.join(dir, 'shared');
+	await peer(['listen', 'stream', socket]);
+	fs.mkdirSync(shared);
+	// As guard/anchor.h names it: FNV-1a of the directory, and the socket's name.
+	let hash = 0xcbf29ce484222325n;
+	for (const byte of Buffer.from(dir)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+	const lock = path.join(shared, `${hash.toString(16).padStart(16, '0')}-s.lock`);
+	const guard = start('flock', ['--no-fork', lock, 'sh', '-c', 'echo locked; exec sleep 120']);
+	await until(() => guard.out.includes('locked'), 'a lock');
+	const [found] = list(socket);
+	same([found.guard.pid, found.guard.name], [guard.pid, 'sleep']);
+	await guard.kill();
+	same('guard' in list(socket)[0], false);
+});
+
 test('a relative path is found by the directory of its owner', async (dir) => {
 	const p = await peer(['listen', 'stream', 'rel'], { cwd: dir });
 	same(list(dir).map((s) => [s.path, s.state]), [[path.join(dir, 'rel'), 'reachable']]);
