@@ -92,7 +92,7 @@ pid_t child_start(char *const *argv, const int *fds, int count, const char *name
 		return -errno;
 	if (pid == 0)
 		become(argv, fds, count, names, write_end);
-	write_end = fd_close(write_end);
+	fd_closep(&write_end);
 	/* Closed by a successful exec, without a word. */
 	do
 		n = read(read_end, &error, sizeof(error));
