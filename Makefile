@@ -27,6 +27,10 @@ test:
 setup:
 	@scripts/setup
 
+# As on a machine that has git and make alone. Takes a quarter of an hour, and root.
+test-fresh:
+	@scripts/test-fresh
+
 demo:
 	@scripts/setup demo || scripts/setup
 	@$(MAKE) --no-print-directory all
@@ -65,6 +69,7 @@ help:
 	@echo 'make              build the command: build/kedge'
 	@echo 'make run          set up, build, serve the gateway in ./workspace'
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
+	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make bench-conn    requests through a connection, without a socket'
@@ -73,4 +78,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test setup demo bench bench-conn check fuzz install clean help
+.PHONY: all run test test-fresh setup demo bench bench-conn check fuzz install clean help
