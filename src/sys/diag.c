@@ -3,13 +3,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "base/cleanup.h"
 
@@ -105,12 +108,16 @@ int diag_by_socket(uint32_t socket_inode, struct diag_socket *ret)
 	return 0;
 }
 
+/* As the kernel has it inside. */
+static uint32_t kernel_device(dev_t device)
+{
+	return (uint32_t)(major(device) << 20 | minor(device));
+}
+
 bool diag_is_at(const struct diag_socket *s, dev_t device, ino_t inode)
 {
-	uint32_t kernel_device = (uint32_t)(major(device) << 20 | minor(device));
-
 	return s->has_path && s->path_inode == (uint32_t)inode &&
-	       (s->path_device == kernel_device || major(device) == 0);
+	       (s->path_device == kernel_device(device) || major(device) == 0);
 }
 
 /* What a search does with each socket. Return: 0: go on; 1: enough; negative: fail. */
@@ -152,6 +159,7 @@ static int diag_dump(int netns, uint32_t states, uint32_t show, diag_visit_fn *v
 struct diag_search {
 	dev_t device;
 	ino_t inode;
+	bool exact; /* the device is the one that the kernel's list has */
 	struct diag_socket found;
 };
 
@@ -159,22 +167,43 @@ static int visit_search(const struct diag_socket *s, void *userdata)
 {
 	struct diag_search *search = userdata;
 
-	if (!diag_is_at(s, search->device, search->inode))
+	if (!diag_is_at(s, search->device, search->inode) ||
+	    (search->exact && s->path_device != kernel_device(search->device)))
 		return 0;
 	search->found = *s;
 	return 1;
 }
 
-int diag_by_path(dev_t device, ino_t inode, struct diag_socket *ret)
+static int search_for(struct diag_search *search, struct diag_socket *ret)
 {
-	struct diag_search search = { .device = device, .inode = inode };
 	int r = -EINTR;
 
 	for (int i = 0; i < DIAG_TRIES && r == -EINTR; i++)
-		r = diag_dump(DIAG_NETNS_OWN, UINT32_MAX, UDIAG_SHOW_VFS, visit_search, &search);
+		r = diag_dump(DIAG_NETNS_OWN, UINT32_MAX, UDIAG_SHOW_VFS, visit_search, search);
 	if (r == 1)
-		*ret = search.found;
+		*ret = search->found;
 	return r == -EINTR ? 0 : r;
+}
+
+int diag_by_path(dev_t device, ino_t inode, struct diag_socket *ret)
+{
+	struct diag_search search = { .device = device, .inode = inode };
+
+	return search_for(&search, ret);
+}
+
+int diag_by_file(int fd, struct diag_socket *ret)
+{
+	struct diag_search search = { 0 };
+	struct statfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+		return -errno;
+	search.device = st.st_dev;
+	search.inode = st.st_ino;
+	search.exact = fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+	return search_for(&search, ret);
 }
 
 static int visit_list(const struct diag_socket *s, void *userdata)

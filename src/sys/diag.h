@@ -29,6 +29,10 @@ int diag_by_socket(uint32_t socket_inode, struct diag_socket *ret);
  */
 int diag_by_path(dev_t device, ino_t inode, struct diag_socket *ret);
 
+/* The same for an open file, and without mistake on tmpfs, where each mount counts its inodes
+ * from 1 and stat() tells the true device. @fd: may be O_PATH. Return: as diag_by_path(). */
+int diag_by_file(int fd, struct diag_socket *ret);
+
 /* Whether @s is bound to that inode. Device numbers of btrfs and overlayfs differ
  * between stat() and sock_diag; there the inode must do. */
 bool diag_is_at(const struct diag_socket *s, dev_t device, ino_t inode);

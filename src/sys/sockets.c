@@ -176,29 +176,39 @@ static int sockets_listener_queued(void *ctx, int fd)
 	return poll(&p, 1, 0) == 1;
 }
 
+/* Who is bound to the socket NAME, whatever connect() says. Return: a probe_result: GONE, or
+ * LIVE where somebody is, STALE where nobody is, UNKNOWN where it cannot be looked at;
+ * negative: the kernel tells no one (there may be no sock_diag). */
+static int ask_kernel(int dir, const char *name)
+{
+	_cleanup_(fd_closep) int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct diag_socket found;
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT ? PROBE_GONE : PROBE_UNKNOWN;
+	r = diag_by_file(fd, &found);
+	if (r < 0)
+		return r;
+	return r == 1 && !found.shut_down ? PROBE_LIVE : PROBE_STALE;
+}
+
 /* Refused: nobody is bound there, or somebody who has not begun (or has ceased) to listen. */
 static int judge_refused(int dir, const char *name)
 {
-	struct diag_socket found;
-	struct stat st;
+	int r = ask_kernel(dir, name);
 
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? PROBE_GONE : PROBE_UNKNOWN;
-	if (diag_by_path(st.st_dev, st.st_ino, &found) == 1 && !found.shut_down)
+	if (r == PROBE_LIVE)
 		return PROBE_UNSETTLED;
-	return PROBE_STALE;
+	return r < 0 ? PROBE_STALE : r;
 }
 
 /* Without permission to connect, the kernel's list still tells who is there. */
 static int judge_forbidden(int dir, const char *name)
 {
-	struct diag_socket found;
-	struct stat st;
+	int r = ask_kernel(dir, name);
 
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? PROBE_GONE : PROBE_UNKNOWN;
-	return diag_by_path(st.st_dev, st.st_ino, &found) == 1 && !found.shut_down ? PROBE_LIVE
-										   : PROBE_UNKNOWN;
+	return r < 0 || r == PROBE_STALE ? PROBE_UNKNOWN : r;
 }
 
 int sockets_probe(int dir, const char *name, int type)

@@ -321,6 +321,29 @@ static void live_draft_beside_the_path(struct fixture *f)
 	assert_int_equal(who_answers(f, in_dir(f, ".x.sock.kedge-1")), other);
 }
 
+/* Each tmpfs counts its inodes from 1: a socket on another one has the number of ours. */
+static void same_inode_number_elsewhere(struct fixture *f)
+{
+	const char *here = in_root(f, "here"), *there = in_root(f, "there");
+	struct identity stranger, stale;
+
+	own_mounts();
+	make_dir(here, 0755);
+	make_dir(there, 0755);
+	mount_tmpfs(here, "mode=0755");
+	mount_tmpfs(there, "mode=0755");
+	assert_true(keep_fd(f, bind_at(in_root(f, "there/x.sock"), SOCK_STREAM)) >= 0);
+	make_stale(in_root(f, "here/x.sock"));
+	stranger = identity_of(in_root(f, "there/x.sock"));
+	stale = identity_of(in_root(f, "here/x.sock"));
+	if (stranger.ino != stale.ino)
+		skip_case("the file systems number their inodes in another way");
+	snprintf(f->path, sizeof(f->path), "%s", in_root(f, "here/x.sock"));
+	start_guard(f, 50);
+	also_listen(f, f->path);
+	assert_true(reachable_at(f, f->path));
+}
+
 static const struct test_case cases[] = {
 	{ "h18 killed", killed, ANYWHERE },
 	{ "h18 killed without a path", killed_without_a_path, ANYWHERE },
@@ -338,6 +361,7 @@ static const struct test_case cases[] = {
 	{ "h18 lock files gone", lock_files_gone, ANYWHERE },
 	{ "h18 a draft left beside the path", draft_left_beside_the_path, ANYWHERE },
 	{ "h18 a live draft beside the path", live_draft_beside_the_path, ANYWHERE },
+	{ "h18 the same inode number elsewhere", same_inode_number_elsewhere, ON_TMPFS },
 };
 
 int main(void)
