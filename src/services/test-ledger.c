@@ -42,7 +42,7 @@ static void assert_valid(const char *text)
 static void assert_has(const char *text, const char *part)
 {
 	if (!strstr(text, part))
-		fail_msg("no \"%s\" in: %s", part, text);
+		fail_msg("no \"%s\" in: %s", part, text ? text : "nothing");
 }
 
 static void test_states_follow_the_events(void **state)
