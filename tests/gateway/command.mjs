@@ -5,7 +5,10 @@ import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
 import { KEDGE, call, connect, kedge, main, same, serve as serveIn, skip, sleep, test, until } from './lib.mjs';
 
-const names = (dir) => fs.readdirSync(dir, { recursive: true }).map(String).sort();
+// All that is below @dir. readdir's own recursion (node 18.20) takes sockets for directories.
+const names = (dir) =>
+	fs.readdirSync(dir, { withFileTypes: true }).flatMap((entry) =>
+		[entry.name, ...(entry.isDirectory() ? names(path.join(dir, entry.name)) : [])]).sort();
 const ROOT = process.getuid() === 0;
 
 async function works(socket) {
