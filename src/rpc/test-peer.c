@@ -270,9 +270,10 @@ void peer_take(struct peer *p)
 
 static void expect(struct buf *b, const void *data, size_t size)
 {
-	if (buf_size(b) != size || memcmp(buf_front(b), data, size) != 0)
-		print_error("got \"%.*s\"\nnot \"%.*s\"\n", (int)buf_size(b), buf_front(b),
-			    (int)size, (const char *)data);
+	if (buf_size(b) != size || (size && memcmp(buf_front(b), data, size) != 0))
+		print_error("got \"%.*s\"\nnot \"%.*s\"\n", (int)buf_size(b),
+			    buf_size(b) ? buf_front(b) : "", (int)size,
+			    size ? (const char *)data : "");
 	assert_int_equal(buf_size(b), size);
 	if (size)
 		assert_memory_equal(buf_front(b), data, size);
