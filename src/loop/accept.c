@@ -108,6 +108,7 @@ static void refuse(struct kedge_server *s, int fd, const struct peer *peer)
 	if (now - s->refuse_ns > REFUSE_QUIET_NS)
 		s->refuse_streak = (struct streak)STREAK_INIT;
 	s->refuse_ns = now;
+	s->stats.refused++;
 	if (streak_fail(&s->refuse_streak, now, (int)peer->uid) == STREAK_REPORT)
 		server_log(s, KEDGE_SERVER_REFUSED, "refused a client: uid %u, pid %d",
 			   (unsigned)peer->uid, (int)peer->pid);

@@ -1,11 +1,12 @@
-/* One connection: its bytes in and out. */
+/* One connection: its bytes in and out, its requests to their methods. */
 #include <errno.h>
 #include <sys/socket.h>
 
 #include "loop/server.h"
 
-/* Reads in one go, so that a client that never stops sending does not hold up others. */
+/* Reads, and sends, in one go: a client that never stops does not hold up others. */
 #define CLIENT_READS_MAX 4
+#define CLIENT_SENDS_MAX 4
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -25,6 +26,7 @@ void client_close(struct client *c)
 	c->closing = true;
 	list_unlink(&c->link);
 	list_unlink(&c->dirty);
+	list_unlink(&c->timing);
 	map_remove(&s->by_id, c->id);
 	s->client_count--;
 	uv_close((uv_handle_t *)&c->poll, on_closed);
@@ -59,54 +61,76 @@ static void client_poll(struct client *c)
 	(void)uv_poll_start(&c->poll, events, on_ready);
 }
 
-/* Send until nothing waits or the socket is full. Return: false: the client is gone. */
+/* Send what waits, as far as the socket takes it. Return: false: the client is gone. */
 static bool client_send(struct client *c)
 {
 	const void *data;
 	size_t size;
 
-	while (kedge_conn_output(c->conn, &data, &size)) {
+	for (int i = 0; i < CLIENT_SENDS_MAX && kedge_conn_output(c->conn, &data, &size); i++) {
 		ssize_t n = send(c->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return errno == EAGAIN || errno == ENOBUFS;
+		c->sent = true;
+		c->server->stats.bytes_out += (uint64_t)n;
+		/* A stream that had waited for room may be written to in here. */
 		kedge_conn_sent(c->conn, (size_t)n);
+		if ((size_t)n < size)
+			break;
 	}
 	return true;
 }
 
-void client_flush(struct client *c)
+/* The end of a turn: send what waits, and poll for what is wanted now. */
+static void client_flush(struct client *c)
 {
 	bool there;
 
-	/* Its own turn ends with a flush; one in the middle would cut the batch up. */
-	if (c->busy || c->closing)
-		return;
-	c->busy = true;
+	c->busy++;
 	there = client_send(c);
-	c->busy = false;
-	if (!there || kedge_conn_is_finished(c->conn))
+	c->busy--;
+	/* Marks that were made meanwhile are settled by this. */
+	list_unlink(&c->dirty);
+	if (!there || c->doomed || kedge_conn_is_finished(c->conn)) {
 		client_close(c);
-	else
-		client_poll(c);
+		return;
+	}
+	client_poll(c);
+	timing_note(c);
 }
 
 void client_mark(struct client *c)
 {
-	if (list_empty(&c->dirty))
-		list_append(&c->server->dirty, &c->dirty);
+	struct kedge_server *s = c->server;
+
+	if (c->closing || !list_empty(&c->dirty))
+		return;
+	list_append(&s->dirty, &c->dirty);
+	(void)uv_prepare_start(&s->prepare, on_prepare);
 }
 
-void clients_flush(struct kedge_server *s)
+/* Before the loop sleeps, so that all that a round has brought leaves in one write. */
+void on_prepare(uv_prepare_t *prepare)
 {
+	struct kedge_server *s = prepare->data;
+	struct list batch = LIST_INIT(batch);
 	struct list *it;
 
 	while ((it = list_first(&s->dirty))) {
 		list_unlink(it);
+		list_append(&batch, it);
+	}
+	while ((it = list_first(&batch))) {
+		list_unlink(it);
 		client_flush(list_entry(it, struct client, dirty));
 	}
+	if (s->closed || list_empty(&s->dirty))
+		(void)uv_prepare_stop(prepare);
+	else
+		(void)uv_async_send(&s->async); /* the flushes have marked others: no sleep yet */
 }
 
 /* Take in what has come. Return: false: the client is gone. */
@@ -123,6 +147,8 @@ static bool client_receive(struct client *c)
 			kedge_conn_received_eof(c->conn);
 			return true;
 		}
+		c->heard = c->received = true;
+		c->server->stats.bytes_in += (uint64_t)n;
 		if (kedge_conn_received(c->conn, (size_t)n) < 0)
 			return false;
 		if ((size_t)n < room)
@@ -136,42 +162,121 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	struct client *c = poll->data;
 	bool there = status == 0 && !(events & UV_PRIORITIZED);
 
-	c->busy = true;
+	c->busy++;
 	if (there && (events & UV_READABLE))
 		there = client_receive(c);
-	c->busy = false;
+	c->busy--;
 	if (there)
 		client_flush(c);
 	else
 		client_close(c);
 }
 
+/* What the connection calls. */
+
+static bool has_callbacks(const struct kedge_method *method)
+{
+	return method->on_body || method->on_cancel || method->on_writable;
+}
+
 /* A request that passed the checks of the wire: to its method. */
 static void on_request(struct kedge_conn *conn, const struct kedge_request *request, void *userdata)
 {
 	struct client *c = userdata;
-	const struct kedge_method *method = server_find_method(c->server, request->method);
-	struct kedge_call call = { .server = c->server,
+	struct kedge_server *s = c->server;
+	const struct method_entry *entry = method_find(s, request->method);
+	struct kedge_call call = { .server = s,
 				   .conn = conn,
+				   .id = request->id,
 				   .method = request->method,
 				   .params = request->params,
+				   .headers = request->headers,
+				   .body_kind = request->body_kind,
+				   .body = request->body,
 				   .later = { c->id, request->ticket },
 				   .peer = c->peer };
-	struct buf text = BUF_INIT;
+	const struct kedge_method *row;
 
-	if (method) {
-		method->handler(&call, method->userdata);
-		return;
+	s->stats.requests++;
+	if (entry && !method_is_allowed(entry, c)) {
+		(void)method_refuse_forbidden(&call, entry);
+	} else if (entry) {
+		if (has_callbacks(entry->method))
+			(void)kedge_conn_set_tag(conn, request->ticket,
+						 (void *)(uintptr_t)entry->method);
+		entry->method->handler(&call, entry->method->userdata);
+	} else {
+		row = s->options.fallback ? s->options.fallback(&call, s->options.userdata) : NULL;
+		if (row)
+			(void)kedge_conn_set_tag(conn, request->ticket, (void *)(uintptr_t)row);
+		else
+			(void)method_refuse_unknown(&call);
 	}
-	if (buf_append(&text, "Unknown method: ", 16) == 0 &&
-	    buf_append(&text, request->method.data, request->method.size) == 0) {
-		struct kedge_rpc_error error = { .text = { buf_front(&text), buf_size(&text) },
-						 .status = 404,
-						 .code = "UNKNOWN_METHOD" };
+}
 
-		(void)kedge_conn_fail(conn, request->ticket, &error);
-	}
-	buf_deinit(&text);
+/* A body that nobody wants is not gathered either: the request is refused at once. */
+static enum kedge_upload on_upload(struct kedge_conn *conn, const struct kedge_request *request,
+				   void *userdata)
+{
+	struct client *c = userdata;
+	const struct method_entry *entry = method_find(c->server, request->method);
+
+	(void)conn;
+	if (!entry)
+		return c->server->options.fallback ? KEDGE_UPLOAD_COLLECT : KEDGE_UPLOAD_STREAM;
+	return method_is_allowed(entry, c) ? entry->method->upload : KEDGE_UPLOAD_STREAM;
+}
+
+static void on_body(struct kedge_conn *conn, uint64_t ticket, void *tag, struct kedge_span piece,
+		    void *userdata)
+{
+	const struct kedge_method *method = tag;
+	struct client *c = userdata;
+
+	(void)conn;
+	if (method && method->on_body)
+		method->on_body(c->server, (struct kedge_later){ c->id, ticket }, piece,
+				method->userdata);
+}
+
+static void on_cancel(struct kedge_conn *conn, uint64_t ticket, void *tag, void *userdata)
+{
+	const struct kedge_method *method = tag;
+	struct client *c = userdata;
+
+	(void)conn;
+	c->server->stats.cancelled++;
+	if (method && method->on_cancel)
+		method->on_cancel(c->server, (struct kedge_later){ c->id, ticket },
+				  method->userdata);
+}
+
+static void on_writable(struct kedge_conn *conn, uint64_t ticket, void *tag, void *userdata)
+{
+	const struct kedge_method *method = tag;
+	struct client *c = userdata;
+
+	(void)conn;
+	if (method && method->on_writable)
+		method->on_writable(c->server, (struct kedge_later){ c->id, ticket },
+				    method->userdata);
+}
+
+static void on_answer(struct kedge_conn *conn, const struct kedge_conn_answer *answer,
+		      void *userdata)
+{
+	struct client *c = userdata;
+
+	(void)conn;
+	if (c->server->options.on_answer)
+		c->server->options.on_answer(c->id, answer, c->server->options.userdata);
+}
+
+/* Output that came about outside of a turn, by whatever way. */
+static void on_output(struct kedge_conn *conn, void *userdata)
+{
+	(void)conn;
+	client_mark(userdata);
 }
 
 static int client_start(struct client *c)
@@ -179,8 +284,16 @@ static int client_start(struct client *c)
 	struct kedge_server *s = c->server;
 	struct kedge_conn_options options = { .size = sizeof(options),
 					      .limits = s->options.limits,
-					      .handlers = { .on_request = on_request },
-					      .userdata = c };
+					      .handlers = { .on_request = on_request,
+							    .on_cancel = on_cancel,
+							    .on_output = on_output,
+							    .on_upload = on_upload,
+							    .on_body = on_body,
+							    .on_writable = on_writable,
+							    .on_answer = on_answer },
+					      .userdata = c,
+					      .protocol = s->options.protocol,
+					      .call_prefix = s->options.call_prefix };
 	int r = kedge_conn_new(&c->conn, &options);
 
 	if (r == 0)
@@ -199,9 +312,14 @@ int client_new(struct kedge_server *s, int fd, const struct kedge_peer *peer)
 		fd_close(fd);
 		return -ENOMEM;
 	}
-	*c = (struct client){ .server = s, .id = ++s->client_serial, .peer = *peer, .fd = fd };
+	*c = (struct client){ .server = s,
+			      .id = ++s->client_serial,
+			      .peer = *peer,
+			      .fd = fd,
+			      .waited_for = TIMING_NONE };
 	list_init(&c->link);
 	list_init(&c->dirty);
+	list_init(&c->timing);
 	r = client_start(c);
 	if (r < 0) {
 		map_remove(&s->by_id, c->id);
@@ -214,7 +332,11 @@ int client_new(struct kedge_server *s, int fd, const struct kedge_peer *peer)
 	server_handle_opened(s);
 	list_append(&s->clients, &c->link);
 	s->client_count++;
+	s->stats.accepted++;
 	client_poll(c);
+	timing_note(c);
+	if (s->options.on_open)
+		s->options.on_open(c->id, peer, s->options.userdata);
 	return 0;
 }
 

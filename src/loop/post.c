@@ -1,114 +1,142 @@
-/* Answers from other threads: a bounded queue, and a knock at the loop. */
+/* What comes from other threads: a bounded queue, and a knock at the loop. */
 #include <errno.h>
 #include <string.h>
 
 #include "loop/server.h"
 #include "rpc/answer.h"
 
-/* Answers that may wait for the loop; more than that means that it hangs. */
+/* Posts that may wait for the loop; more than that means that it hangs. */
 #define POSTS_MAX 65536
 
 struct post {
 	struct list link;
+	void (*run)(struct kedge_server *server, void *arg); /* NULL: an answer */
+	void *arg;
 	struct kedge_later later;
 	int status; /* 0: a result */
 	size_t size;
 	char data[];
 };
 
-static int post(struct kedge_server *s, struct kedge_later later, int status,
-		struct kedge_span data)
+/* Put it into the queue, where it may. Return: 0, -ENOBUFS, -ESHUTDOWN. */
+static int enqueue(struct kedge_server *s, struct post *p)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&s->post_lock);
+	if (s->posts_closed)
+		r = -ESHUTDOWN;
+	else if (s->post_count >= POSTS_MAX)
+		r = -ENOBUFS;
+	if (r == 0) {
+		s->post_count++;
+		list_append(&s->posts, &p->link);
+		/* Under the lock: the handle is open for as long as posts are taken. */
+		(void)uv_async_send(&s->async);
+	}
+	pthread_mutex_unlock(&s->post_lock);
+	return r;
+}
+
+static int post(struct kedge_server *s, const struct post *what, struct kedge_span data)
 {
 	struct post *p = malloc(sizeof(*p) + data.size);
-	bool full;
+	int r;
 
 	if (!p)
 		return -ENOMEM;
-	*p = (struct post){ .later = later, .status = status, .size = data.size };
+	*p = *what;
+	p->size = data.size;
 	if (data.size)
 		memcpy(p->data, data.data, data.size);
-	pthread_mutex_lock(&s->post_lock);
-	full = s->post_count >= POSTS_MAX;
-	if (!full) {
-		s->post_count++;
-		list_append(&s->posts, &p->link);
-	}
-	pthread_mutex_unlock(&s->post_lock);
-	if (full) {
+	r = enqueue(s, p);
+	if (r < 0)
 		free(p);
-		return -ENOBUFS;
-	}
-	(void)uv_async_send(&s->async);
-	return 0;
+	return r;
 }
 
 int kedge_server_post_reply(struct kedge_server *server, struct kedge_later later,
 			    struct kedge_span result)
 {
-	return post(server, later, 0, result);
+	return post(server, &(struct post){ .later = later }, result);
 }
 
 int kedge_server_post_error(struct kedge_server *server, struct kedge_later later, int status,
 			    const char *text)
 {
-	return post(server, later, status, kedge_span(text));
+	return post(server, &(struct post){ .later = later, .status = status }, kedge_span(text));
+}
+
+int kedge_server_post(struct kedge_server *server,
+		      void (*run)(struct kedge_server *server, void *arg), void *arg)
+{
+	return post(server, &(struct post){ .run = run, .arg = arg },
+		    (struct kedge_span){ NULL, 0 });
 }
 
 static void deliver(struct kedge_server *s, const struct post *p)
 {
-	struct client *c = client_find(s, p->later.client);
 	struct kedge_span data = { p->data, p->size };
 	struct kedge_rpc_error error = { .text = data,
 					 .status = p->status,
 					 .code = status_code(p->status) };
 
-	if (!c)
-		return;
-	if (p->status)
-		(void)kedge_conn_fail(c->conn, p->later.ticket, &error);
+	if (p->run)
+		p->run(s, p->arg);
+	else if (p->status)
+		(void)kedge_server_fail(s, p->later, &error);
 	else
-		(void)kedge_conn_reply(c->conn, p->later.ticket, data);
-	client_mark(c);
+		(void)kedge_server_reply(s, p->later, data);
 }
 
 /* Take the whole queue, in the order in which it was filled. */
-static void take_posts(struct kedge_server *s, struct list *ret)
+static void take_posts(struct kedge_server *s)
 {
 	struct list *it;
 
 	pthread_mutex_lock(&s->post_lock);
 	while ((it = list_first(&s->posts))) {
 		list_unlink(it);
-		list_append(ret, it);
+		list_append(&s->posts_taken, it);
 	}
 	s->post_count = 0;
 	pthread_mutex_unlock(&s->post_lock);
 }
 
-void on_posted(uv_async_t *async)
+/* One that stops the server comes in here again, and finds the rest of the round. */
+static void run_posts(struct kedge_server *s)
 {
-	struct kedge_server *s = async->data;
-	struct list posts = LIST_INIT(posts);
 	struct list *it;
 
-	take_posts(s, &posts);
-	while ((it = list_first(&posts))) {
+	take_posts(s);
+	while ((it = list_first(&s->posts_taken))) {
 		struct post *p = list_entry(it, struct post, link);
 
 		list_unlink(it);
 		deliver(s, p);
 		free(p);
 	}
-	clients_flush(s);
+}
+
+void on_posted(uv_async_t *async)
+{
+	run_posts(async->data);
+}
+
+void posts_close(struct kedge_server *s)
+{
+	pthread_mutex_lock(&s->post_lock);
+	s->posts_closed = true;
+	pthread_mutex_unlock(&s->post_lock);
+	run_posts(s);
 }
 
 void posts_deinit(struct kedge_server *s)
 {
-	struct list posts = LIST_INIT(posts);
 	struct list *it;
 
-	take_posts(s, &posts);
-	while ((it = list_first(&posts))) {
+	take_posts(s);
+	while ((it = list_first(&s->posts_taken))) {
 		list_unlink(it);
 		free(list_entry(it, struct post, link));
 	}

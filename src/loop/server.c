@@ -6,15 +6,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "rpc/answer.h"
 
 /* A line of server_log(). */
 #define LOG_LINE_MAX 256
-
-struct method_entry {
-	struct method_entry *next; /* with the same hash */
-	const struct kedge_method *method;
-};
 
 uint64_t loop_now_ns(void)
 {
@@ -34,78 +28,6 @@ void server_log(struct kedge_server *s, enum kedge_server_event event, const cha
 	s->options.on_log(event, line, s->options.userdata);
 }
 
-/* Methods by name. */
-
-static uint64_t hash_span(struct kedge_span name)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < name.size; i++)
-		hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
-static struct method_entry *find_entry(const struct kedge_server *s, struct kedge_span name)
-{
-	struct method_entry *e = map_get(&s->methods, hash_span(name));
-
-	while (e && (strlen(e->method->name) != name.size ||
-		     memcmp(e->method->name, name.data, name.size) != 0))
-		e = e->next;
-	return e;
-}
-
-const struct kedge_method *server_find_method(const struct kedge_server *s, struct kedge_span name)
-{
-	const struct method_entry *e = find_entry(s, name);
-
-	return e ? e->method : NULL;
-}
-
-static int add_method(struct kedge_server *s, const struct kedge_method *method)
-{
-	struct kedge_span name = kedge_span(method->name);
-	struct method_entry *e = find_entry(s, name);
-	int r;
-
-	if (e) {
-		e->method = method;
-		return 0;
-	}
-	e = malloc(sizeof(*e));
-	if (!e)
-		return -ENOMEM;
-	*e = (struct method_entry){ map_get(&s->methods, hash_span(name)), method };
-	r = map_put(&s->methods, hash_span(name), e);
-	if (r < 0)
-		free(e);
-	return r;
-}
-
-int kedge_server_add_methods(struct kedge_server *server, const struct kedge_method *methods,
-			     size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		int r = add_method(server, &methods[i]);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static void free_methods(struct kedge_server *s)
-{
-	for (size_t i = 0; i < s->methods.capacity; i++)
-		for (struct method_entry *e = s->methods.slots[i].value; e;) {
-			struct method_entry *next = e->next;
-
-			free(e);
-			e = next;
-		}
-	map_deinit(&s->methods);
-}
-
 /* The life of a server. */
 
 void server_handle_opened(struct kedge_server *s)
@@ -116,7 +38,7 @@ void server_handle_opened(struct kedge_server *s)
 static void server_free(struct kedge_server *s)
 {
 	posts_deinit(s);
-	free_methods(s);
+	methods_deinit(s);
 	map_deinit(&s->by_id);
 	for (size_t i = 0; i < s->path_count; i++)
 		free(s->paths[i]);
@@ -198,12 +120,19 @@ static int open_handles(struct kedge_server *s)
 	if (r < 0)
 		return r;
 	s->async.data = s->accept_timer.data = s->stop_timer.data = s;
+	s->timing_timer.data = s->prepare.data = s;
 	server_handle_opened(s);
 	uv_unref((uv_handle_t *)&s->async);
 	(void)uv_timer_init(s->loop, &s->accept_timer);
 	server_handle_opened(s);
 	(void)uv_timer_init(s->loop, &s->stop_timer);
 	server_handle_opened(s);
+	(void)uv_timer_init(s->loop, &s->timing_timer);
+	server_handle_opened(s);
+	uv_unref((uv_handle_t *)&s->timing_timer);
+	(void)uv_prepare_init(s->loop, &s->prepare);
+	server_handle_opened(s);
+	uv_unref((uv_handle_t *)&s->prepare);
 	return 0;
 }
 
@@ -214,6 +143,8 @@ static void close_handles(struct kedge_server *s)
 	uv_close((uv_handle_t *)&s->async, on_closed);
 	uv_close((uv_handle_t *)&s->accept_timer, on_closed);
 	uv_close((uv_handle_t *)&s->stop_timer, on_closed);
+	uv_close((uv_handle_t *)&s->timing_timer, on_closed);
+	uv_close((uv_handle_t *)&s->prepare, on_closed);
 }
 
 static int server_open(struct kedge_server *s)
@@ -251,6 +182,9 @@ int kedge_server_new(struct kedge_server **ret_server, uv_loop_t *loop,
 	list_init(&s->doors);
 	list_init(&s->dirty);
 	list_init(&s->posts);
+	list_init(&s->posts_taken);
+	for (int i = 0; i < TIMING_MAX_; i++)
+		list_init(&s->timing[i]);
 	(void)pthread_mutex_init(&s->post_lock, NULL);
 	r = server_open(s);
 	if (r < 0) {
@@ -303,6 +237,7 @@ void server_check_stopped(struct kedge_server *s)
 	if (!s->stopping || s->closed || s->client_count > 0)
 		return;
 	s->closed = true;
+	posts_close(s);
 	guarding_close(s);
 	s->guard = kedge_guard_free(s->guard);
 	close_handles(s);
@@ -311,14 +246,25 @@ void server_check_stopped(struct kedge_server *s)
 		on_done(s->done_userdata);
 }
 
+/* One whose handler asked for the stop ends with its own turn. */
+static struct client *first_not_busy(const struct kedge_server *s)
+{
+	list_for_each (it, &s->clients)
+		if (!list_entry(it, struct client, link)->busy)
+			return list_entry(it, struct client, link);
+	return NULL;
+}
+
 static void cut_off(struct kedge_server *s)
 {
-	list_for_each_safe (it, &s->clients) {
-		struct client *c = list_entry(it, struct client, link);
+	struct client *c;
 
-		/* One whose handler asked for the stop ends with its own turn. */
-		if (!c->busy)
-			client_close(c);
+	/* From the front each time: an on_close may close others. */
+	while ((c = first_not_busy(s)))
+		client_close(c);
+	list_for_each (it, &s->clients) {
+		list_entry(it, struct client, link)->doomed = true;
+		client_mark(list_entry(it, struct client, link));
 	}
 	server_check_stopped(s);
 }
@@ -339,8 +285,6 @@ static void close_paths(struct kedge_server *s)
 void kedge_server_stop(struct kedge_server *server, unsigned grace_ms,
 		       void (*on_done)(void *userdata), void *userdata)
 {
-	struct list *it, *next;
-
 	if (server->closed)
 		return;
 	if (on_done) {
@@ -351,10 +295,13 @@ void kedge_server_stop(struct kedge_server *server, unsigned grace_ms,
 		server->stopping = true;
 		close_paths(server);
 	}
-	for (it = server->clients.next; it != &server->clients; it = next) {
-		next = it->next;
-		kedge_conn_drain(list_entry(it, struct client, link)->conn);
-		client_flush(list_entry(it, struct client, link));
+	list_for_each (it, &server->clients) {
+		struct client *c = list_entry(it, struct client, link);
+
+		c->busy++;
+		kedge_conn_drain(c->conn);
+		c->busy--;
+		client_mark(c);
 	}
 	if (!server->closed && grace_ms)
 		(void)uv_timer_start(&server->stop_timer, on_stop_timer, grace_ms, 0);
@@ -373,68 +320,6 @@ struct kedge_server *kedge_server_free(struct kedge_server *server)
 	if (server->handles == 0)
 		server_free(server);
 	return NULL;
-}
-
-/* Answers. */
-
-int kedge_call_reply(const struct kedge_call *call, struct kedge_span result)
-{
-	return kedge_conn_reply(call->conn, call->later.ticket, result);
-}
-
-int kedge_call_fail(const struct kedge_call *call, const struct kedge_rpc_error *error)
-{
-	return kedge_conn_fail(call->conn, call->later.ticket, error);
-}
-
-int kedge_call_refuse(const struct kedge_call *call, int status, const char *text)
-{
-	struct kedge_rpc_error error = { .text = kedge_span(text),
-					 .status = status,
-					 .code = status_code(status) };
-
-	return kedge_call_fail(call, &error);
-}
-
-int kedge_server_reply(struct kedge_server *server, struct kedge_later later,
-		       struct kedge_span result)
-{
-	struct client *c = client_find(server, later.client);
-	int r = c ? kedge_conn_reply(c->conn, later.ticket, result) : -ESTALE;
-
-	if (c)
-		client_flush(c);
-	return r;
-}
-
-int kedge_server_fail(struct kedge_server *server, struct kedge_later later,
-		      const struct kedge_rpc_error *error)
-{
-	struct client *c = client_find(server, later.client);
-	int r = c ? kedge_conn_fail(c->conn, later.ticket, error) : -ESTALE;
-
-	if (c)
-		client_flush(c);
-	return r;
-}
-
-size_t kedge_server_push(struct kedge_server *server, const char *name, struct kedge_span data)
-{
-	size_t count = 0;
-
-	list_for_each (it, &server->clients) {
-		struct client *c = list_entry(it, struct client, link);
-
-		count += kedge_conn_push(c->conn, name, data) == 0;
-		client_mark(c);
-	}
-	clients_flush(server);
-	return count;
-}
-
-size_t kedge_server_clients(const struct kedge_server *server)
-{
-	return server->client_count;
 }
 
 struct kedge_guard *kedge_server_guard(struct kedge_server *server)

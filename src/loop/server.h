@@ -2,8 +2,13 @@
  * Loop: libuv, which nobody below has heard of.
  *
  * This header: what the parts of a server share. server.c holds it together,
- * accept.c lets clients in, client.c moves their bytes, guarding.c gives the
- * guard its turns, post.c takes answers from other threads.
+ * methods.c knows the methods, accept.c lets clients in, client.c moves their
+ * bytes, timing.c closes those that wait for nothing, answers.c is what is said
+ * to them outside of their own turn, guarding.c gives the guard its turns, post.c
+ * takes what comes from other threads.
+ *
+ * A connection is closed in its own turn, in flush_dirty() or by a timer, never
+ * deeper: whatever runs beneath a callback only marks it.
  */
 #pragma once
 
@@ -24,21 +29,43 @@ struct door {
 	int guard_fd; /* which of the guard's it is a duplicate of */
 };
 
+/* What a client is waited for; each has a limit of its own. */
+enum timing {
+	TIMING_FIRST_BYTE = 0, /* it has sent nothing yet */
+	TIMING_IDLE,           /* nothing is in flight */
+	TIMING_STALLED,        /* output waits for it */
+	TIMING_MAX_,
+	TIMING_NONE = TIMING_MAX_,
+};
+
 struct client {
 	struct list link;
-	struct list dirty; /* server.dirty: has output to be sent at the end of a batch */
+	struct list dirty;  /* server.dirty: to be flushed at the end of the round */
+	struct list timing; /* server.timing[] of what it is waited for */
 	uv_poll_t poll;
 	struct kedge_server *server;
 	struct kedge_conn *conn;
 	uint64_t id;
 	struct kedge_peer peer;
+	uint64_t groups_asked, groups_in; /* a bit for each of server.method_groups */
+	uint64_t since_ms;                /* that it is waited for, uv_now() */
+	enum timing waited_for;
 	int fd;
-	int events; /* what is polled for */
-	bool busy;  /* in client_read(): closing waits for its end */
+	int events;          /* what is polled for */
+	unsigned busy;       /* calls into the connection that are under way: closing waits */
+	bool heard;          /* a byte has come, ever */
+	bool received, sent; /* something moved since timing_note() */
+	bool doomed;         /* to be closed with its next flush */
 	bool closing;
 };
 
-struct post;
+/* A method by its name. */
+struct method_entry {
+	struct method_entry *next; /* with the same hash */
+	const struct kedge_method *method;
+	size_t name_size;
+	int group; /* index in server.method_groups; -1: for all */
+};
 
 struct kedge_server {
 	uv_loop_t *loop;
@@ -46,10 +73,14 @@ struct kedge_server {
 	uid_t *users;
 	gid_t *groups;
 	struct map methods; /* hash of the name -> struct method_entry */
+	gid_t method_groups[KEDGE_METHOD_GROUPS_MAX];
+	unsigned method_group_count;
 	struct list clients, doors, dirty;
 	struct map by_id; /* client id -> struct client */
 	size_t client_count;
 	uint64_t client_serial;
+	struct kedge_server_stats stats;
+	uv_prepare_t prepare; /* runs before the loop sleeps, while somebody is dirty */
 
 	struct kedge_guard *guard;
 	uv_poll_t guard_poll;
@@ -61,6 +92,9 @@ struct kedge_server {
 	uint64_t refuse_ns; /* the last time that somebody was refused */
 	struct backoff accept_backoff;
 
+	uv_timer_t timing_timer;
+	struct list timing[TIMING_MAX_]; /* struct client, who waits longest first */
+
 	uv_timer_t stop_timer;
 	char **paths; /* that are listened on */
 	size_t path_count;
@@ -70,13 +104,14 @@ struct kedge_server {
 
 	uv_async_t async;
 	pthread_mutex_t post_lock;
-	struct list posts; /* struct post, oldest first */
+	struct list posts;       /* struct post, oldest first */
+	struct list posts_taken; /* of these: being run, no lock needed */
 	size_t post_count;
+	bool posts_closed;
 	unsigned handles; /* of libuv's that are open: the memory goes with the last */
 };
 
 /* server.c */
-const struct kedge_method *server_find_method(const struct kedge_server *s, struct kedge_span name);
 void server_log(struct kedge_server *s, enum kedge_server_event event, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* A handle was opened, or has been closed. */
@@ -85,6 +120,15 @@ void server_handle_closed(struct kedge_server *s);
 /* A client or a door has gone: is the stop complete? */
 void server_check_stopped(struct kedge_server *s);
 uint64_t loop_now_ns(void);
+
+/* methods.c */
+const struct method_entry *method_find(const struct kedge_server *s, struct kedge_span name);
+/* Is the client in the group that the method asks for? */
+bool method_is_allowed(const struct method_entry *entry, struct client *c);
+/* Answer with 404, or 403. */
+int method_refuse_unknown(const struct kedge_call *call);
+int method_refuse_forbidden(const struct kedge_call *call, const struct method_entry *entry);
+void methods_deinit(struct kedge_server *s);
 
 /* accept.c */
 int door_open(struct kedge_server *s, int guard_fd);
@@ -96,13 +140,17 @@ void on_accept_timer(uv_timer_t *timer);
 
 /* client.c */
 int client_new(struct kedge_server *s, int fd, const struct kedge_peer *peer);
+/* Not while it is busy. */
 void client_close(struct client *c);
-/* Send what waits, and poll for what is wanted now. */
-void client_flush(struct client *c);
 struct client *client_find(const struct kedge_server *s, uint64_t id);
-/* Have it flushed with the batch, see clients_flush(). */
+/* Have it flushed at the end of the round. */
 void client_mark(struct client *c);
-void clients_flush(struct kedge_server *s);
+void on_prepare(uv_prepare_t *prepare);
+
+/* timing.c */
+/* Something may have moved: what is the client waited for now? */
+void timing_note(struct client *c);
+void on_timing_timer(uv_timer_t *timer);
 
 /* guarding.c */
 int guarding_open(struct kedge_server *s);
@@ -112,4 +160,6 @@ void guarding_plan(struct kedge_server *s);
 
 /* post.c */
 void on_posted(uv_async_t *async);
+/* Take no more; what was taken is run (once more with on_done in sight). */
+void posts_close(struct kedge_server *s);
 void posts_deinit(struct kedge_server *s);
