@@ -1,10 +1,6 @@
-/* kedge serve: the product's servers, guarded. */
+/* kedge serve: the product's servers, guarded, in one process and on one loop. */
 #include <errno.h>
-#include <getopt.h>
-#include <grp.h>
-#include <inttypes.h>
 #include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,208 +11,31 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "cmd/command.h"
-#include "cmd/log.h"
-#include "kedge/endpoint.h"
-#include "services/service.h"
-
-/* What is in flight may take so long after SIGTERM; a second signal ends it at once. */
-#define GRACE_MS 2000
-
-/* --allow-user and --allow-group, each. */
-#define ALLOW_MAX 64
-
-struct serve_options {
-	const char *name;      /* of the service */
-	const char *workspace; /* as given */
-	const char *socket;
-	const char *anchor_dir;
-	int64_t interval_ms;
-	mode_t mode;
-	uid_t users[ALLOW_MAX];
-	gid_t groups[ALLOW_MAX];
-	size_t user_count, group_count;
-};
+#include "cmd/served.h"
+#include "services/ledger.h"
 
 struct serve {
-	struct serve_options options;
-	struct log log;
-	const struct service *service;
-	void *state;
-	struct kedge_server *server;
+	struct settings settings;
+	struct service_shared shared;
+	struct served served[SERVICES_MAX];
+	size_t served_count, running;
 	uv_loop_t loop;
 	uv_signal_t signals[3];
 	char workspace[PATH_MAX];
-	char *path;
 	bool stopping;
 };
-
-enum serve_option {
-	OPTION_WORKSPACE = 1,
-	OPTION_SOCKET,
-	OPTION_INTERVAL,
-	OPTION_ANCHOR_DIR,
-	OPTION_MODE,
-	OPTION_ALLOW_USER,
-	OPTION_ALLOW_GROUP,
-	OPTION_LOG_FORMAT,
-	OPTION_LOG_LEVEL,
-	OPTION_LOG_FILE,
-};
-
-static const struct option longs[] = {
-	{ "workspace", required_argument, NULL, OPTION_WORKSPACE },
-	{ "socket", required_argument, NULL, OPTION_SOCKET },
-	{ "interval", required_argument, NULL, OPTION_INTERVAL },
-	{ "anchor-dir", required_argument, NULL, OPTION_ANCHOR_DIR },
-	{ "mode", required_argument, NULL, OPTION_MODE },
-	{ "allow-user", required_argument, NULL, OPTION_ALLOW_USER },
-	{ "allow-group", required_argument, NULL, OPTION_ALLOW_GROUP },
-	{ "log-format", required_argument, NULL, OPTION_LOG_FORMAT },
-	{ "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
-	{ "log-file", required_argument, NULL, OPTION_LOG_FILE },
-	{ 0 },
-};
-
-/* Options. */
-
-static int parse_interval(struct serve *s, const char *text)
-{
-	int64_t value;
-
-	if (parse_number(text, 0, KEDGE_INTERVAL_MAX_MS, &value) < 0)
-		return usage_error("--interval %s: whole milliseconds from 0 (none) to %" PRId64,
-				   text, KEDGE_INTERVAL_MAX_MS);
-	s->options.interval_ms = value ? value : KEDGE_INTERVAL_NONE;
-	return EXIT_OK;
-}
-
-static int parse_mode(struct serve *s, const char *text)
-{
-	size_t n = strlen(text);
-	unsigned long mode = strtoul(text, NULL, 8);
-
-	if (n < 3 || n > 4 || strspn(text, "01234567") != n || mode == 0 || mode > 0777)
-		return usage_error("--mode %s: three or four octal digits from 0001 to 0777", text);
-	s->options.mode = (mode_t)mode;
-	return EXIT_OK;
-}
-
-static int parse_user(struct serve *s, const char *text)
-{
-	const struct passwd *user = getpwnam(text);
-	int64_t number = user ? (int64_t)user->pw_uid : 0;
-
-	if (s->options.user_count == ALLOW_MAX)
-		return usage_error("--allow-user %s: no more than %d may be given", text,
-				   ALLOW_MAX);
-	if (!user && parse_number(text, 0, UINT32_MAX - 1, &number) < 0)
-		return usage_error("--allow-user %s: no such user; a name or a number", text);
-	s->options.users[s->options.user_count++] = (uid_t)number;
-	return EXIT_OK;
-}
-
-static int parse_group(struct serve *s, const char *text)
-{
-	const struct group *group = getgrnam(text);
-	int64_t number = group ? (int64_t)group->gr_gid : 0;
-
-	if (s->options.group_count == ALLOW_MAX)
-		return usage_error("--allow-group %s: no more than %d may be given", text,
-				   ALLOW_MAX);
-	if (!group && parse_number(text, 0, UINT32_MAX - 1, &number) < 0)
-		return usage_error("--allow-group %s: no such group; a name or a number", text);
-	s->options.groups[s->options.group_count++] = (gid_t)number;
-	return EXIT_OK;
-}
-
-static int find_word(const char *text, const char *const *words, int count)
-{
-	for (int i = 0; i < count; i++)
-		if (strcmp(text, words[i]) == 0)
-			return i;
-	return -1;
-}
-
-static int parse_log(struct serve *s, int option, const char *text)
-{
-	int i;
-
-	if (option == OPTION_LOG_FORMAT) {
-		i = find_word(text, log_format_names, 2);
-		if (i < 0)
-			return usage_error("--log-format %s: text or json", text);
-		s->log.format = (enum log_format)i;
-		return EXIT_OK;
-	}
-	i = find_word(text, log_level_names, 4);
-	if (i < 0)
-		return usage_error("--log-level %s: debug, info, warning or error", text);
-	s->log.level = (enum kedge_log_level)i;
-	return EXIT_OK;
-}
-
-static int parse_option(struct serve *s, int option, const char *text)
-{
-	switch (option) {
-	case OPTION_WORKSPACE:
-		s->options.workspace = text;
-		return EXIT_OK;
-	case OPTION_SOCKET:
-		s->options.socket = text;
-		return EXIT_OK;
-	case OPTION_INTERVAL:
-		return parse_interval(s, text);
-	case OPTION_ANCHOR_DIR:
-		s->options.anchor_dir = text;
-		return *text == '/' ? EXIT_OK
-				    : usage_error("--anchor-dir '%s': an absolute path", text);
-	case OPTION_MODE:
-		return parse_mode(s, text);
-	case OPTION_ALLOW_USER:
-		return parse_user(s, text);
-	case OPTION_ALLOW_GROUP:
-		return parse_group(s, text);
-	case OPTION_LOG_FILE:
-		s->log.path = text;
-		return *text ? EXIT_OK : usage_error("--log-file '': the path of a file");
-	default:
-		return parse_log(s, option, text);
-	}
-}
-
-static int parse(struct serve *s, int argc, char **argv)
-{
-	int c, r;
-
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
-		if (c == '?' || c == ':')
-			return usage_error("serve: '%s' is no option, or lacks its value",
-					   argv[optind - 1]);
-		r = parse_option(s, c, optarg);
-		if (r != EXIT_OK)
-			return r;
-	}
-	if (argc - optind != 1)
-		return usage_error("serve: takes the name of one server: gateway");
-	s->options.name = argv[optind];
-	s->service = service_find(s->options.name);
-	return s->service ? EXIT_OK
-			  : usage_error("serve: '%s' is no server; there is: gateway",
-					s->options.name);
-}
 
 /* The workspace, which must exist: making one where nobody meant it hides a mistake. */
 static int find_workspace(struct serve *s)
 {
-	const char *given = s->options.workspace ? s->options.workspace
-						 : getenv("VELLUM_WORKSPACE_DIR");
+	const char *given = s->settings.workspace ? s->settings.workspace
+						  : getenv("VELLUM_WORKSPACE_DIR");
 	const char *home = getenv("HOME");
 	char standard[PATH_MAX];
 	struct stat st;
 
 	if (!given || !*given) {
-		if (s->options.workspace || !home || !*home)
+		if (!home || !*home)
 			return usage_error("no workspace: --workspace DIR names one");
 		(void)snprintf(standard, sizeof(standard), "%s/.vellum/workspace", home);
 		given = standard;
@@ -228,75 +47,40 @@ static int find_workspace(struct serve *s)
 	return EXIT_OK;
 }
 
-static int find_path(struct serve *s)
-{
-	struct kedge_error error = KEDGE_ERROR_INIT;
-
-	if (s->options.socket)
-		s->path = strdup(s->options.socket);
-	else if (kedge_endpoint_resolve(s->options.name, s->workspace, &s->path, NULL, &error) < 0)
-		return usage_error("%s", error.text);
-	if (!s->path)
-		return EXIT_FAILED;
-	if (s->path[0] != '/')
-		return usage_error("the socket '%s': an absolute path is needed", s->path);
-	if (s->path[strlen(s->path) - 1] == '/')
-		return usage_error("the socket %s: it ends in no name", s->path);
-	return EXIT_OK;
-}
-
-/* Callbacks. */
-
-static void on_event(const struct kedge_event *event, void *userdata)
-{
-	struct serve *s = userdata;
-
-	log_guard_event(&s->log, event);
-}
-
-static void on_server_log(enum kedge_server_event event, const char *line, void *userdata)
-{
-	struct serve *s = userdata;
-
-	log_line(&s->log,
-		 event == KEDGE_SERVER_ACCEPT_RECOVERED ? KEDGE_LOG_INFO : KEDGE_LOG_WARNING,
-		 "%s: %s", s->path, line);
-}
-
-static void on_service_log(enum kedge_log_level level, const char *line, void *userdata)
-{
-	struct serve *s = userdata;
-
-	log_line(&s->log, level, "%s: %s", s->options.name, line);
-}
+/* Stopping. */
 
 static void on_stopped(void *userdata)
 {
 	struct serve *s = userdata;
 
-	s->service->stop(s->state);
-	s->state = NULL;
+	if (--s->running > 0)
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
-	s->server = kedge_server_free(s->server);
+}
+
+static void reopen_log(struct serve *s)
+{
+	int r = log_reopen(&s->settings.log);
+
+	log_line(&s->settings.log, r < 0 ? KEDGE_LOG_WARNING : KEDGE_LOG_INFO, "log reopened%s%s",
+		 r < 0 ? ", not: " : "", r < 0 ? error_words(r) : "");
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
 	struct serve *s = handle->data;
+	unsigned grace_ms = s->stopping ? 0 : (unsigned)s->settings.grace_ms;
 
 	if (number == SIGHUP) {
-		int r = log_reopen(&s->log);
-
-		log_line(&s->log, r < 0 ? KEDGE_LOG_WARNING : KEDGE_LOG_INFO, "log reopened%s%s",
-			 r < 0 ? ", not: " : "", r < 0 ? error_words(r) : "");
+		reopen_log(s);
 		return;
 	}
 	(void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping");
-	log_line(&s->log, KEDGE_LOG_INFO, "%s: stopping%s", s->options.name,
-		 s->stopping ? " at once" : "");
-	kedge_server_stop(s->server, s->stopping ? 0 : GRACE_MS, on_stopped, s);
+	log_line(&s->settings.log, KEDGE_LOG_INFO, "stopping%s", s->stopping ? " at once" : "");
 	s->stopping = true;
+	for (size_t i = 0; i < s->served_count; i++)
+		served_stop(&s->served[i], grace_ms);
 }
 
 /* Starting. */
@@ -342,37 +126,6 @@ static int status_of(int error)
 	}
 }
 
-static int open_server(struct serve *s, struct kedge_error *error)
-{
-	const struct serve_options *o = &s->options;
-	struct kedge_server_options options = {
-		.size = sizeof(options),
-		.guard = { .interval_ms = o->interval_ms,
-			   .anchor_dir = o->anchor_dir,
-			   .on_event = on_event,
-			   .userdata = s },
-		.allow = { o->users, o->user_count, o->groups, o->group_count },
-		.on_log = on_server_log,
-		.userdata = s,
-	};
-	struct kedge_listen_options listen = { .size = sizeof(listen), .mode = o->mode };
-	struct service_context context = { .loop = &s->loop,
-					   .workspace = s->workspace,
-					   .log = on_service_log,
-					   .log_userdata = s };
-	int r = kedge_server_new(&s->server, &s->loop, &options, error);
-
-	if (r == 0)
-		r = kedge_ensure_socket_dir(s->path, error);
-	if (r == 0)
-		r = kedge_server_listen(s->server, s->path, &listen, error);
-	context.server = s->server;
-	/* Whoever connects meanwhile waits in the queue: the loop does not run yet. */
-	if (r == 0)
-		r = s->service->start(&context, &s->state, error);
-	return r;
-}
-
 /* A word as a shell reads it: in quotes only where it needs them. */
 static void print_word(const char *word)
 {
@@ -389,73 +142,159 @@ static void print_word(const char *word)
 	putchar('\'');
 }
 
-/* The line to try is to be pasted: this very command, by the name it was called. */
+/* The lines to try are to be pasted: this very command, by the name it was called. */
 static void announce(const struct serve *s)
 {
-	printf("%s: listening at %s\ntry: ", s->options.name, s->path);
-	print_word(program_invocation_name);
-	fputs(" call ", stdout);
-	print_word(s->path);
-	puts(" get_global_thresholds");
+	for (size_t i = 0; i < s->served_count; i++) {
+		const struct served *one = &s->served[i];
+
+		printf("%s: listening at %s\ntry: ", one->service->name, one->path);
+		print_word(program_invocation_name);
+		fputs(" call ", stdout);
+		print_word(one->path);
+		printf(" %s\n", one->service->example);
+	}
 	fflush(stdout);
-	(void)sd_notifyf(0, "READY=1\nSTATUS=Listening at %s", s->path);
+	(void)sd_notifyf(0, "READY=1\nSTATUS=Listening: %zu socket%s", s->served_count,
+			 s->served_count == 1 ? "" : "s");
+}
+
+/* Every path is known before the first one is made. */
+static int prepare(struct serve *s, struct kedge_error *error)
+{
+	for (size_t i = 0; i < s->settings.chosen_count; i++) {
+		struct served *one = &s->served[i];
+		int r;
+
+		*one = (struct served){ .service = s->settings.chosen[i],
+					.log = &s->settings.log,
+					.shared = &s->shared,
+					.loop = &s->loop,
+					.workspace = s->workspace,
+					.on_stopped = on_stopped,
+					.userdata = s };
+		s->served_count++;
+		settings_of(&s->settings, one->service, &one->settings);
+		r = served_find_path(one, error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* All listen, or none does. */
+static int open_all(struct serve *s, struct kedge_error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->served_count; i++)
+		r = served_open(&s->served[i], error);
+	for (size_t i = 0; r < 0 && i < s->served_count; i++)
+		served_close(&s->served[i]);
+	return r;
 }
 
 static int serve(struct serve *s)
 {
 	struct kedge_error error = KEDGE_ERROR_INIT;
-	int r;
+	int r = prepare(s, &error);
 
 	(void)uv_loop_init(&s->loop);
-	r = open_server(s, &error);
+	s->shared.started_ns = uv_hrtime();
+	if (r == 0)
+		r = open_all(s, &error);
 	if (r < 0) {
 		(void)usage_error("%s", error.text);
-		s->server = kedge_server_free(s->server);
 	} else {
+		s->running = s->served_count;
 		watch_signals(s);
 		announce(s);
 	}
 	(void)uv_run(&s->loop, UV_RUN_DEFAULT);
+	for (size_t i = 0; i < s->served_count; i++)
+		served_close(&s->served[i]);
 	(void)uv_loop_close(&s->loop);
 	return r < 0 ? status_of(r) : EXIT_OK;
 }
 
+static int check(const struct serve *s)
+{
+	printf("%s: right\n", s->settings.config_file);
+	return EXIT_OK;
+}
+
+static int out_of_memory(void)
+{
+	(void)usage_error("out of memory");
+	return EXIT_FAILED;
+}
+
+static int run_with(struct serve *s)
+{
+	struct log *log = &s->settings.log;
+	int r = find_workspace(s);
+
+	if (r != EXIT_OK)
+		return r;
+	if ((r = log_open(log)) < 0)
+		return usage_error("--log-file %s: %s", log->path, error_words(r));
+	s->shared.ledger = ledger_new(0);
+	if (!s->shared.ledger)
+		return out_of_memory();
+	raise_descriptors();
+	r = serve(s);
+	s->shared.ledger = ledger_free(s->shared.ledger);
+	return r;
+}
+
 static int run(int argc, char **argv)
 {
-	struct serve s = { .log = { .level = KEDGE_LOG_INFO } };
-	int r = parse(&s, argc, argv);
+	_cleanup_(freep) struct serve *s = calloc(1, sizeof(*s));
+	struct kedge_error error = KEDGE_ERROR_INIT;
+	int r;
 
-	if (r == EXIT_OK)
-		r = find_workspace(&s);
-	if (r == EXIT_OK)
-		r = find_path(&s);
-	if (r == EXIT_OK && (r = log_open(&s.log)) < 0)
-		r = usage_error("--log-file %s: %s", s.log.path, error_words(r));
-	if (r == EXIT_OK) {
-		raise_descriptors();
-		r = serve(&s);
-	}
-	free(s.path);
+	if (!s)
+		return out_of_memory();
+	if (settings_read(&s->settings, argc, argv, &error) < 0)
+		r = usage_error("%s", error.text);
+	else if (s->settings.mode == SETTINGS_CHECK)
+		r = check(s);
+	else
+		r = run_with(s);
+	settings_deinit(&s->settings);
 	return r;
 }
 
 const struct command command_serve = {
 	.name = "serve",
-	.summary = "run a server whose path cannot be lost",
-	.help = "Usage: kedge serve gateway [OPTION]...\n\n"
-		"  --workspace DIR     where its data is ($VELLUM_WORKSPACE_DIR, or\n"
-		"                      ~/.vellum/workspace); must exist\n"
-		"  --socket PATH       instead of the endpoint's own path\n"
-		"  --mode MODE         of the socket, octal (0600)\n"
-		"  --allow-user U      who may connect besides this user and root; again\n"
-		"  --allow-group G     for more. The mode must let them in as well\n"
-		"  --interval MS       look at the path each so often (5000); 0: on events only\n"
-		"  --anchor-dir DIR    keep the anchor there, on the same mount (.kedge-UID\n"
-		"                      beside the socket)\n"
-		"  --log-format F      text or json (text)\n"
-		"  --log-level L       debug, info, warning or error (info)\n"
-		"  --log-file FILE     instead of stderr; opened again on SIGHUP\n\n"
-		"SIGTERM and SIGINT finish what is in flight (2 s), and leave nothing behind.\n\n"
-		"  kedge serve gateway --workspace ./workspace\n",
+	.summary = "run servers whose paths cannot be lost",
+	.help = "Usage: kedge serve all|NAME... [OPTION]...\n"
+		"Names: gateway, assistant. All run in one process, on one loop.\n\n"
+		"  --config FILE        options as KEY = VALUE, sections [general], [NAME]\n"
+		"  --check-config       say whether that file is right, and end\n"
+		"  --workspace DIR      where their data is ($VELLUM_WORKSPACE_DIR, or\n"
+		"                       ~/.vellum/workspace); must exist\n"
+		"  --log-format F, --log-level L, --log-file FILE\n"
+		"                       text or json (text); debug, info, warning or error\n"
+		"                       (info); opened again on SIGHUP (stderr)\n"
+		"  --grace-ms MS        for what is in flight at SIGTERM and SIGINT (2000)\n\n"
+		"For all servers, or as --NAME-OPTION for one of them:\n"
+		"  --socket PATH        instead of the endpoint's own path\n"
+		"  --mode MODE          of the socket, octal (0600)\n"
+		"  --allow-user U, --allow-group G   who may connect besides this user and\n"
+		"                       root; again for more. The mode must let them in, too\n"
+		"  --interval MS        look at the path so often (5000); 0: on events only\n"
+		"  --anchor-dir DIR     keep the anchor there, on the same mount (.kedge-UID\n"
+		"                       beside the socket)\n"
+		"  --clients-max N      connections (10000)\n"
+		"  --message-bytes-max N, --depth-max N, --in-flight-max N\n"
+		"                       of a message, of requests on a connection (16 MiB,\n"
+		"                       128, 1024)\n"
+		"  --output-bytes-high N, --output-bytes-max N\n"
+		"                       waiting for a client: pause it, close it (1, 64 MiB)\n"
+		"  --first-byte-ms MS, --idle-ms MS, --stalled-ms MS\n"
+		"                       close clients that send nothing, ask nothing, take\n"
+		"                       nothing for so long (0: never)\n\n"
+		"  kedge serve all --workspace ./workspace --assistant-mode 0660\n",
 	.run = run,
 };

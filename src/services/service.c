@@ -5,13 +5,19 @@
 #include "base/buf.h"
 #include "wire/json.h"
 
-static const struct service *const services[] = { &gateway_service };
+const struct service *const services[] = { &gateway_service };
+const size_t service_count = ARRAY_SIZE(services);
+
+_Static_assert(ARRAY_SIZE(services) <= SERVICES_MAX, "room for each");
 
 const struct service *service_find(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-		if (strcmp(services[i]->name, name) == 0)
-			return services[i];
+	for (size_t i = 0; i < service_count; i++) {
+		const struct service *s = services[i];
+
+		if (strcmp(s->name, name) == 0 || (s->alias && strcmp(s->alias, name) == 0))
+			return s;
+	}
 	return NULL;
 }
 

@@ -7,26 +7,66 @@
 #include "kedge/server.h"
 #include "kedge/watchdog.h"
 
+struct ledger;
+struct skill_dispatch;
+
+/* More than there are. */
+#define SERVICES_MAX 8
+
+/* A socket that this process serves. */
+struct service_socket {
+	const char *name; /* of the service */
+	const char *path;
+	struct kedge_server *server;
+};
+
+/* What the services of one process share. Belongs to the command. */
+struct service_shared {
+	struct ledger *ledger; /* of all guarded paths */
+	struct service_socket sockets[SERVICES_MAX];
+	size_t socket_count;
+	uint64_t started_ns;                /* uv_hrtime() */
+	const struct skill_dispatch *skill; /* NULL: no skill server runs (yet, any more) */
+};
+
 /* What a service is given. Borrowed, and outlives it. */
 struct service_context {
 	uv_loop_t *loop;
 	struct kedge_server *server;
+	struct service_shared *shared;
 	const char *workspace; /* absolute; exists */
 	void (*log)(enum kedge_log_level level, const char *line, void *userdata);
 	void *log_userdata;
 };
 
 struct service {
-	const char *name; /* of the endpoint as well */
+	const char *name;    /* of the endpoint as well */
+	const char *alias;   /* another name on the command line, or NULL */
+	const char *example; /* a method to try */
+	enum kedge_protocol protocol;
+	const char *call_prefix; /* as in struct kedge_conn_options */
 
 	/* Add the methods, open what is needed. Nothing is left behind on failure. */
 	int (*start)(const struct service_context *context, void **ret_state,
 		     struct kedge_error *error);
 
+	/* The server is about to stop, its clients are still there: the last chance to
+	 * tell them something. May be NULL. */
+	void (*stopping)(void *state);
+
 	/* No client is left: finish what was promised, let go. Handles of the loop are
 	 * closed in its next rounds. */
 	void (*stop)(void *state);
+
+	/* As in struct kedge_server_options; may be NULL. */
+	void (*on_open)(uint64_t client, const struct kedge_peer *peer, void *state);
+	void (*on_close)(uint64_t client, void *state);
+	void (*on_answer)(uint64_t client, const struct kedge_conn_answer *answer, void *state);
 };
+
+/* All of them, in the order in which they are started. */
+extern const struct service *const services[];
+extern const size_t service_count;
 
 /* The service called @name, or NULL. */
 const struct service *service_find(const char *name);

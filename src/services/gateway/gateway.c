@@ -136,4 +136,9 @@ static int gateway_start(const struct service_context *context, void **ret_state
 	return 0;
 }
 
-const struct service gateway_service = { "gateway", gateway_start, gateway_stop };
+const struct service gateway_service = {
+	.name = "gateway",
+	.example = "get_global_thresholds",
+	.start = gateway_start,
+	.stop = gateway_stop,
+};

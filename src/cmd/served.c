@@ -1,0 +1,204 @@
+#include "cmd/served.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "kedge/endpoint.h"
+#include "services/ledger.h"
+
+int served_find_path(struct served *s, struct kedge_error *error)
+{
+	int r;
+
+	if (s->settings.socket) {
+		s->path = strdup(s->settings.socket);
+		if (!s->path)
+			return error_set(error, -ENOMEM, "out of memory");
+	} else {
+		r = kedge_endpoint_resolve(s->service->name, s->workspace, &s->path, NULL, error);
+		if (r < 0)
+			return r;
+	}
+	if (s->path[0] != '/')
+		return error_set(error, -EINVAL, "the socket '%s': an absolute path is needed",
+				 s->path);
+	if (s->path[strlen(s->path) - 1] == '/')
+		return error_set(error, -EINVAL, "the socket %s: it ends in no name", s->path);
+	return 0;
+}
+
+/* What the server tells. */
+
+static void on_event(const struct kedge_event *event, void *userdata)
+{
+	struct served *s = userdata;
+	struct timespec now;
+
+	log_guard_event(s->log, event);
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	ledger_note(s->shared->ledger, event, NULL,
+		    (int64_t)now.tv_sec * 1000 + now.tv_nsec / (long)NSEC_PER_MSEC);
+}
+
+static void on_server_log(enum kedge_server_event event, const char *line, void *userdata)
+{
+	struct served *s = userdata;
+
+	log_line(s->log,
+		 event == KEDGE_SERVER_ACCEPT_RECOVERED ? KEDGE_LOG_INFO : KEDGE_LOG_WARNING,
+		 "%s: %s", s->path, line);
+}
+
+static void on_service_log(enum kedge_log_level level, const char *line, void *userdata)
+{
+	struct served *s = userdata;
+
+	log_line(s->log, level, "%s: %s", s->service->name, line);
+}
+
+/* A service that has not started yet, or has stopped, knows of no clients. */
+
+static void on_open(uint64_t client, const struct kedge_peer *peer, void *userdata)
+{
+	struct served *s = userdata;
+
+	if (s->state && s->service->on_open)
+		s->service->on_open(client, peer, s->state);
+}
+
+static void on_close(uint64_t client, void *userdata)
+{
+	struct served *s = userdata;
+
+	if (s->state && s->service->on_close)
+		s->service->on_close(client, s->state);
+}
+
+static void on_answer(uint64_t client, const struct kedge_conn_answer *answer, void *userdata)
+{
+	struct served *s = userdata;
+
+	if (s->state && s->service->on_answer)
+		s->service->on_answer(client, answer, s->state);
+}
+
+/* Its life. */
+
+static struct kedge_conn_limits limits_of(const struct server_settings *s)
+{
+	return (struct kedge_conn_limits){
+		.message_bytes_max = (size_t)s->message_bytes_max,
+		.depth_max = (unsigned)s->depth_max,
+		.in_flight_max = (unsigned)s->in_flight_max,
+		.output_bytes_high = (size_t)s->output_bytes_high,
+		.output_bytes_max = (size_t)s->output_bytes_max,
+	};
+}
+
+static int open_server(struct served *s, struct kedge_error *error)
+{
+	const struct server_settings *o = &s->settings;
+	struct kedge_server_options options = {
+		.size = sizeof(options),
+		.guard = { .interval_ms = o->interval_ms,
+			   .anchor_dir = o->anchor_dir,
+			   .on_event = on_event,
+			   .userdata = s },
+		.limits = limits_of(o),
+		.protocol = s->service->protocol,
+		.call_prefix = s->service->call_prefix,
+		.clients_max = (unsigned)o->clients_max,
+		.allow = { o->users.ids, o->users.count, o->groups.ids, o->groups.count },
+		.first_byte_ms = (unsigned)o->first_byte_ms,
+		.idle_ms = (unsigned)o->idle_ms,
+		.stalled_ms = (unsigned)o->stalled_ms,
+		.on_log = on_server_log,
+		.on_open = on_open,
+		.on_close = on_close,
+		.on_answer = on_answer,
+		.userdata = s,
+	};
+	struct kedge_listen_options listen = { .size = sizeof(listen), .mode = (mode_t)o->mode };
+	int r = kedge_server_new(&s->server, s->loop, &options, error);
+
+	if (r == 0)
+		r = kedge_ensure_socket_dir(s->path, error);
+	return r < 0 ? r : kedge_server_listen(s->server, s->path, &listen, error);
+}
+
+static void note_socket(struct served *s)
+{
+	struct service_shared *shared = s->shared;
+
+	shared->sockets[shared->socket_count++] = (struct service_socket){ s->service->name,
+									   s->path, s->server };
+}
+
+int served_open(struct served *s, struct kedge_error *error)
+{
+	struct service_context context = { .loop = s->loop,
+					   .shared = s->shared,
+					   .workspace = s->workspace,
+					   .log = on_service_log,
+					   .log_userdata = s };
+	int r = open_server(s, error);
+
+	context.server = s->server;
+	/* Whoever connects meanwhile waits in the queue: the loop does not run yet. */
+	if (r == 0)
+		r = s->service->start(&context, &s->state, error);
+	if (r == 0)
+		note_socket(s);
+	return r;
+}
+
+/* The socket is gone from what the other services show. */
+static void forget_socket(struct served *s)
+{
+	struct service_shared *shared = s->shared;
+
+	for (size_t i = 0; i < shared->socket_count; i++)
+		if (shared->sockets[i].server == s->server)
+			shared->sockets[i] = shared->sockets[--shared->socket_count];
+}
+
+static void close_parts(struct served *s)
+{
+	if (s->state)
+		s->service->stop(s->state);
+	s->state = NULL;
+}
+
+static void on_stopped(void *userdata)
+{
+	struct served *s = userdata;
+
+	close_parts(s);
+	forget_socket(s);
+	s->server = kedge_server_free(s->server);
+	s->on_stopped(s->userdata);
+}
+
+void served_stop(struct served *s, unsigned grace_ms)
+{
+	if (!s->server)
+		return;
+	if (s->service->stopping && s->state)
+		s->service->stopping(s->state);
+	kedge_server_stop(s->server, grace_ms, on_stopped, s);
+}
+
+void served_close(struct served *s)
+{
+	if (s->server)
+		kedge_server_stop(s->server, 0, NULL, NULL);
+	close_parts(s);
+	s->server = kedge_server_free(s->server);
+	free(s->path);
+	s->path = NULL;
+}
