@@ -279,3 +279,19 @@ uint64_t ledger_count(const struct ledger *l, enum kedge_event_kind kind)
 {
 	return l->counts[kind];
 }
+
+void ledger_range(const struct ledger *l, uint64_t *ret_first, uint64_t *ret_last)
+{
+	*ret_first = l->noted > l->events_max ? l->noted - l->events_max + 1 : 1;
+	*ret_last = l->noted;
+}
+
+const struct ledger_event *ledger_event_at(const struct ledger *l, uint64_t number)
+{
+	uint64_t first, last;
+
+	ledger_range(l, &first, &last);
+	if (number < first || number > last)
+		return NULL;
+	return &l->events[(number - 1) % l->events_max].event;
+}

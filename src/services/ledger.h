@@ -88,6 +88,13 @@ void ledger_on_describe(struct ledger *ledger, ledger_describe_fn *fn, void *use
 size_t ledger_paths(const struct ledger *ledger, enum ledger_state state);
 uint64_t ledger_count(const struct ledger *ledger, enum kedge_event_kind kind);
 
+/* The numbers of the events that are kept; @ret_last is one less than @ret_first where
+ * there are none. */
+void ledger_range(const struct ledger *ledger, uint64_t *ret_first, uint64_t *ret_last);
+
+/* The event with a number, valid until the next one is noted. NULL: it is not kept. */
+const struct ledger_event *ledger_event_at(const struct ledger *ledger, uint64_t number);
+
 /* One event as a JSON object. Return: 0 or -ENOMEM. */
 int ledger_append_event(struct buf *b, const struct ledger_event *event);
 

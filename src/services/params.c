@@ -1,6 +1,9 @@
 #include "services/params.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/json.h"
@@ -94,6 +97,33 @@ void params_init_value(struct params *p, struct kedge_span value)
 void params_init(struct params *p, const struct kedge_call *call)
 {
 	params_init_value(p, call->params);
+}
+
+static const struct kedge_span no_params = { "{}", 2 };
+
+static bool is_missing(struct kedge_span value)
+{
+	return json_kind(value) == JSON_ABSENT || json_kind(value) == JSON_NULL;
+}
+
+void params_init_optional(struct params *p, const struct kedge_call *call)
+{
+	params_init_value(p, is_missing(call->params) ? no_params : call->params);
+}
+
+void params_take(struct params *p, const char *name)
+{
+	struct kedge_span value = json_member(p->object, name);
+
+	if (!p->object.size)
+		return;
+	if (is_missing(value))
+		value = no_params;
+	if (json_kind(value) != JSON_OBJECT) {
+		note_kind(p, name, "object", value);
+		value = (struct kedge_span){ NULL, 0 };
+	}
+	p->object = value;
 }
 
 void params_deinit(struct params *p)
@@ -229,6 +259,42 @@ int params_boolean(struct params *p, const char *name, enum params_need need)
 		return kind == JSON_TRUE;
 	note_kind(p, name, "boolean", value);
 	return -1;
+}
+
+bool params_number(struct kedge_span value, int64_t *ret)
+{
+	char text[24], *end;
+
+	if (value.size >= sizeof(text))
+		return false;
+	memcpy(text, value.data, value.size);
+	text[value.size] = '\0';
+	errno = 0;
+	*ret = strtoll(text, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+bool params_integer(struct params *p, const char *name, enum params_need need, int64_t low,
+		    int64_t high, int64_t *ret)
+{
+	struct kedge_span value = json_member(p->object, name);
+	char why[128];
+	int64_t number;
+
+	if (!p->object.size || (!value.size && need == PARAMS_OPTIONAL))
+		return false;
+	if (json_kind(value) != JSON_NUMBER) {
+		note_kind(p, name, "number", value);
+		return false;
+	}
+	if (!params_number(value, &number) || number < low || number > high) {
+		(void)snprintf(why, sizeof(why),
+			       "expected a whole number from %" PRId64 " to %" PRId64, low, high);
+		params_note(p, name, "out_of_range", why);
+		return false;
+	}
+	*ret = number;
+	return true;
 }
 
 struct kedge_span params_enter(struct params *p, struct params_step step, struct kedge_span value)

@@ -30,6 +30,12 @@ void params_init(struct params *p, const struct kedge_call *call);
 /* The same for any value in their place. */
 void params_init_value(struct params *p, struct kedge_span value);
 
+/* As params_init(), but missing ones and null count as {}. */
+void params_init_optional(struct params *p, const struct kedge_call *call);
+
+/* Take the members of a member in their place; missing or null it counts as {}. */
+void params_take(struct params *p, const char *name);
+
 void params_deinit(struct params *p);
 
 enum params_need {
@@ -72,6 +78,13 @@ struct kedge_span params_list(struct params *p, const char *name);
 
 /* A member that is true or false. Return: 1, 0, or -1: absent or noted. */
 int params_boolean(struct params *p, const char *name, enum params_need need);
+
+/* A whole number from @low to @high. Return: whether it is there. Failures are noted. */
+bool params_integer(struct params *p, const char *name, enum params_need need, int64_t low,
+		    int64_t high, int64_t *ret);
+
+/* A JSON number without fraction and exponent. Return: whether it is one. */
+bool params_number(struct kedge_span value, int64_t *ret);
 
 /* Note that something is wrong with a member (NULL: with the object itself). */
 void params_note(struct params *p, const char *name, const char *code, const char *why);
