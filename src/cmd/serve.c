@@ -286,6 +286,7 @@ const struct command command_serve = {
 		"  --interval MS        look at the path so often (5000); 0: on events only\n"
 		"  --anchor-dir DIR     keep the anchor there, on the same mount (.kedge-UID\n"
 		"                       beside the socket)\n"
+		"  --forward PREFIX=SOCKET   pass methods with that prefix on; again for more\n"
 		"  --clients-max N      connections (10000)\n"
 		"  --message-bytes-max N, --depth-max N, --in-flight-max N\n"
 		"                       of a message, of requests on a connection (16 MiB,\n"

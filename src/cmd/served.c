@@ -77,6 +77,8 @@ static void on_close(uint64_t client, void *userdata)
 
 	if (s->state && s->service->on_close)
 		s->service->on_close(client, s->state);
+	if (s->forward)
+		forward_client_closed(s->forward, client);
 }
 
 static void on_answer(uint64_t client, const struct kedge_conn_answer *answer, void *userdata)
@@ -85,6 +87,13 @@ static void on_answer(uint64_t client, const struct kedge_conn_answer *answer, v
 
 	if (s->state && s->service->on_answer)
 		s->service->on_answer(client, answer, s->state);
+}
+
+static const struct kedge_method *fallback(const struct kedge_call *call, void *userdata)
+{
+	struct served *s = userdata;
+
+	return forward_call(s->forward, call);
 }
 
 /* Its life. */
@@ -117,6 +126,7 @@ static int open_server(struct served *s, struct kedge_error *error)
 		.first_byte_ms = (unsigned)o->first_byte_ms,
 		.idle_ms = (unsigned)o->idle_ms,
 		.stalled_ms = (unsigned)o->stalled_ms,
+		.fallback = o->forward.count ? fallback : NULL,
 		.on_log = on_server_log,
 		.on_open = on_open,
 		.on_close = on_close,
@@ -129,6 +139,19 @@ static int open_server(struct served *s, struct kedge_error *error)
 	if (r == 0)
 		r = kedge_ensure_socket_dir(s->path, error);
 	return r < 0 ? r : kedge_server_listen(s->server, s->path, &listen, error);
+}
+
+static int open_forward(struct served *s, const struct service_context *context,
+			struct kedge_error *error)
+{
+	const struct forward_list *list = &s->settings.forward;
+	int r = list->count
+			? forward_new(&s->forward, context, s->path, s->service->protocol, error)
+			: 0;
+
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		r = forward_add(s->forward, list->rules[i].prefix, list->rules[i].socket, error);
+	return r;
 }
 
 static void note_socket(struct served *s)
@@ -151,6 +174,8 @@ int served_open(struct served *s, struct kedge_error *error)
 	context.server = s->server;
 	/* Whoever connects meanwhile waits in the queue: the loop does not run yet. */
 	if (r == 0)
+		r = open_forward(s, &context, error);
+	if (r == 0)
 		r = s->service->start(&context, &s->state, error);
 	if (r == 0)
 		note_socket(s);
@@ -172,6 +197,7 @@ static void close_parts(struct served *s)
 	if (s->state)
 		s->service->stop(s->state);
 	s->state = NULL;
+	s->forward = forward_free(s->forward);
 }
 
 static void on_stopped(void *userdata)

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "cmd/settings.h"
-#include "services/service.h"
+#include "services/forward.h"
 
 struct served {
 	const struct service *service;
@@ -16,7 +16,8 @@ struct served {
 	const char *workspace;
 	char *path;
 	struct kedge_server *server;
-	void *state; /* of the service */
+	struct forward *forward; /* NULL: nothing is passed on */
+	void *state;             /* of the service */
 	void (*on_stopped)(void *userdata);
 	void *userdata;
 };

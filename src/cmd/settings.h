@@ -16,8 +16,21 @@
 /* --allow-user and --allow-group, each. */
 #define ALLOW_MAX 64
 
+/* --forward, for one server. */
+#define FORWARD_MAX 16
+
 struct id_list {
 	uint32_t ids[ALLOW_MAX];
+	size_t count;
+};
+
+struct forward_rule {
+	const char *prefix; /* of the methods that are passed on */
+	const char *socket; /* path, or name of an endpoint */
+};
+
+struct forward_list {
+	struct forward_rule rules[FORWARD_MAX];
 	size_t count;
 };
 
@@ -28,6 +41,7 @@ struct server_settings {
 	int64_t interval_ms; /* KEDGE_INTERVAL_NONE: none */
 	int64_t mode;
 	struct id_list users, groups;
+	struct forward_list forward;
 	int64_t clients_max;
 	int64_t message_bytes_max;
 	int64_t depth_max;

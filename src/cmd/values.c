@@ -17,7 +17,7 @@
 #define BYTES_MAX (INT64_C(1) << 40)
 
 static assign_fn assign_text, assign_path, assign_number, assign_interval, assign_mode, assign_user,
-	assign_group, assign_log_format, assign_log_level, assign_log;
+	assign_group, assign_forward, assign_log_format, assign_log_level, assign_log;
 
 #define OF_SERVER(member)                                                                          \
 	offsetof(struct server_settings, member), sizeof(((struct server_settings *)0)->member)
@@ -35,6 +35,7 @@ const struct setting settings_table[] = {
 	{ "mode", assign_mode, OF_SERVER(mode), 0, 0, SCOPE_SERVER },
 	{ "allow-user", assign_user, OF_SERVER(users), 0, 0, SCOPE_SERVER, LIST },
 	{ "allow-group", assign_group, OF_SERVER(groups), 0, 0, SCOPE_SERVER, LIST },
+	{ "forward", assign_forward, OF_SERVER(forward), 0, 0, SCOPE_SERVER, LIST },
 	{ "clients-max", assign_number, OF_SERVER(clients_max), 1, 1000000, SCOPE_SERVER },
 	{ "message-bytes-max", assign_number, OF_SERVER(message_bytes_max), 64, 0x7affffff,
 	  SCOPE_SERVER },
@@ -188,6 +189,26 @@ char *settings_keep(struct settings *s, const char *text)
 	s->texts = texts;
 	s->texts[s->text_count] = strdup(text);
 	return s->texts[s->text_count] ? s->texts[s->text_count++] : NULL;
+}
+
+static int assign_forward(const struct assignment *a, struct kedge_error *error)
+{
+	struct forward_list *list = &a->target->forward;
+	char *prefix = settings_keep(a->settings, a->value);
+	char *equals = prefix ? strchr(prefix, '=') : NULL;
+
+	if (!prefix)
+		return error_set(error, -ENOMEM, "out of memory");
+	if (!equals || equals == prefix || !equals[1])
+		return error_set(error, -EINVAL,
+				 "%s '%s': PREFIX=SOCKET, e.g. host.memory.=/run/x/memory.sock",
+				 a->where, a->value);
+	if (list->count == FORWARD_MAX)
+		return error_set(error, -EINVAL, "%s %s: no more than %d may be given", a->where,
+				 a->value, FORWARD_MAX);
+	*equals = '\0';
+	list->rules[list->count++] = (struct forward_rule){ prefix, equals + 1 };
+	return 0;
 }
 
 int settings_assign(const struct assignment *a, enum source source, struct kedge_error *error)

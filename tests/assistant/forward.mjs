@@ -1,0 +1,206 @@
+// --forward: a server that has methods, written here from the protocol, and kedge in front.
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { Client, ZERO, ask, call, frame, hwmKiB, kedge, main, message, same, serveNames, test, until }
+	from './lib.mjs';
+import { ask as askLines } from '../gateway/lib.mjs';
+
+// What it was asked, who was cancelled, how many connections it has.
+class Upstream {
+	constructor(socket) {
+		Object.assign(this, { socket, asked: [], cancelled: [], clients: new Set(), sent: 0 });
+	}
+
+	async start() {
+		this.server = net.createServer((c) => this.serve(c));
+		await new Promise((done) => this.server.listen(this.socket, done));
+	}
+
+	stop() {
+		for (const c of this.clients) c.destroy();
+		return new Promise((done) => this.server.close(done));
+	}
+
+	serve(c) {
+		let rest = Buffer.alloc(0), request = null;
+		this.clients.add(c);
+		c.on('close', () => this.clients.delete(c));
+		c.on('error', () => {});
+		c.on('data', (d) => {
+			rest = Buffer.concat([rest, d]);
+			while (rest.length >= 4 && rest.length >= 4 + rest.readUInt32BE()) {
+				const bytes = rest.subarray(4, 4 + rest.readUInt32BE());
+				rest = rest.subarray(4 + bytes.length);
+				if (request) request.body = Buffer.from(bytes);
+				else request = JSON.parse(bytes);
+				if (request.headers?.['content-length'] && !request.body) continue;
+				this.asked.push(request);
+				this.answer(c, request);
+				request = null;
+			}
+		});
+	}
+
+	answer(c, { id, method, params, body }) {
+		const say = (value, ...more) => c.write(Buffer.concat([message({ id, ...value }), ...more]));
+		const chunked = { headers: { 'x-kind': 'stream', 'transfer-encoding': 'chunked' } };
+		if (method === 'x.echo') say({ result: params });
+		else if (method === 'x.nothing') say({});
+		else if (method === 'x.fail') say({ error: 'no "good"', statusCode: 409, errorCode: 'CONFLICT', errorDetails: [1] });
+		else if (method === 'x.odd') say({ error: { why: 1 } });
+		else if (method === 'x.body')
+			say({ headers: { 'content-type': 'a/b', 'content-length': `${body?.length ?? 0}` } }, frame(body ?? ''));
+		else if (method === 'x.stream') say(chunked, ...params.map((p) => frame(p)), ZERO);
+		else if (method === 'x.flood') this.flood(c, id, chunked, params);
+		else if (method === 'x.half') say(chunked, frame('half')), setTimeout(() => c.destroy(), 20);
+		else if (method === 'x.drop') c.destroy();
+		else if (method === '$cancel') this.cancelled.push(params.targetId), say({ result: null });
+		else if (method !== 'x.hang' && method !== 'x.begun') say({ error: 'no such', statusCode: 404 });
+		if (method === 'x.begun') say(chunked, frame('begun'));
+	}
+
+	static room(c) {
+		return new Promise((done) => {
+			const go = () => done(c.off('drain', go).off('close', go));
+			c.on('drain', go).on('close', go);
+		});
+	}
+
+	// As much as the reader takes.
+	async flood(c, id, chunked, count) {
+		c.write(message({ id, ...chunked }));
+		const piece = frame(Buffer.alloc(65536, 'x'));
+		for (let i = 0; i < count && !c.destroyed; i++) {
+			this.sent += 65536;
+			if (!c.write(piece)) await Upstream.room(c);
+		}
+		c.write(ZERO);
+	}
+}
+
+const forwarded = (name, run) =>
+	test(name, async (dir) => {
+		const up = new Upstream(path.join(dir, 'up.sock'));
+		await up.start();
+		const server = await serveNames(dir, ['assistant'], '--forward', `x.=${up.socket}`,
+			'--assistant-forward', `x.=${up.socket}`, '--assistant-forward', `x.nobody.=${dir}/nobody.sock`);
+		try {
+			await run(server, up);
+		} catch (e) {
+			e.stack += `\n${server.log}`;
+			throw e;
+		} finally {
+			if (server.status === null) await server.end('SIGKILL');
+			await up.stop();
+		}
+	});
+
+forwarded('results, errors, bodies come back as they were given', async ({ socket }, up) => {
+	same((await ask(socket, { method: 'x.echo', params: { a: [1, 'é'] } })).text, '{"id":"1","result":{"a":[1,"é"]}}');
+	same((await ask(socket, { method: 'x.nothing' })).text, '{"id":"1"}');
+	same((await ask(socket, { method: 'x.fail' })).text,
+		'{"id":"1","error":"no \\"good\\"","statusCode":409,"errorCode":"CONFLICT","errorDetails":[1]}');
+	same((await ask(socket, { method: 'x.odd' })).text,
+		'{"id":"1","error":"{\\"why\\":1}","statusCode":500,"errorCode":"INTERNAL_ERROR"}');
+	const one = await ask(socket, { method: 'x.body', headers: { 'content-length': '3', 'x-a': 'b' } }, frame('\0\xff\n'));
+	same([one.text, one.body.toString('latin1')],
+		['{"id":"1","headers":{"content-type":"a/b","content-length":"4"}}', Buffer.from('\0\xff\n').toString('latin1')]);
+	same(up.asked.at(-1).headers['x-a'], 'b');
+	const chunked = await ask(socket, { method: 'x.body', headers: { 'transfer-encoding': 'chunked' } },
+		frame('ab'), frame('c'), ZERO);
+	same(chunked.body.toString(), 'abc');
+	// Methods that this server has, and prefixes that nobody has, are not passed on.
+	const before = up.asked.length;
+	same((await call(socket, 'echo', { value: 1 })).result, { echoed: 1 });
+	same((await call(socket, 'x')).errorCode, 'UNKNOWN_METHOD');
+	same((await call(socket, 'y.echo')).errorCode, 'UNKNOWN_METHOD');
+	same((await call(socket, 'x.\0echo')).errorCode, 'UNKNOWN_METHOD');
+	same(up.asked.length, before);
+});
+
+forwarded('streams come back chunk by chunk, one that breaks off is ended', async ({ socket }) => {
+	const one = await ask(socket, { method: 'x.stream', params: ['a', 'bc', 'd'] });
+	same([one.envelope.headers, one.chunks.map(String)],
+		[{ 'x-kind': 'stream', 'transfer-encoding': 'chunked' }, ['a', 'bc', 'd']]);
+	const half = await ask(socket, { method: 'x.half' });
+	same([half.chunks.map(String), half.ended], [['half'], true]);
+	same(await askLines(socket, '{"id":"1","method":"x.stream","params":["a","bc"]}\n'),
+		['{"id":"1","headers":{"x-kind":"stream","content-length":"3"}}']);
+});
+
+forwarded('a slow reader pauses the server that streams', async (server, up) => {
+	const c = await Client.connect(server.socket);
+	const before = hwmKiB(server.child.pid);
+	c.socket.pause();
+	c.write(message({ id: 's', method: 'x.flood', params: 1600 }));
+	await until(() => up.sent > 300000, 'it begins');
+	// Others have connections of their own.
+	for (let i = 0; i < 30; i++) same((await call(server.socket, 'x.echo', i)).result, i);
+	same(up.sent < 16 << 20, true);
+	c.socket.resume();
+	const one = await c.whole(0);
+	same([one.chunks.reduce((n, x) => n + x.length, 0), one.ended], [1600 * 65536, true]);
+	// The address sanitizer keeps what was freed for a while.
+	same(hwmKiB(server.child.pid) - before < (process.env.SANITIZE ? 300000 : 16384), true);
+	c.destroy();
+});
+
+forwarded('$cancel and a client that goes away are passed on', async ({ socket }, up) => {
+	const c = await Client.connect(socket);
+	c.write(message({ id: 'h', method: 'x.hang' }), message({ id: 'b', method: 'x.begun' }));
+	await until(() => c.got[0]?.chunks?.length, 'the stream begins');
+	c.write(message({ id: 'c1', method: '$cancel', params: { targetId: 'h' } }),
+		message({ id: 'c2', method: '$cancel', params: { targetId: 'b' } }));
+	await c.whole(3);
+	same(c.got[0].ended, true);
+	same(c.got.slice(1).map((g) => g.envelope.statusCode ?? null), [499, null, null]);
+	await until(() => up.cancelled.length === 2, 'both are cancelled there');
+	c.write(message({ id: 'h', method: 'x.hang' }));
+	await until(() => up.asked.at(-1).method === 'x.hang', 'it is asked again');
+	c.destroy();
+	await until(() => up.clients.size === 0, 'its connection there goes as well');
+});
+
+forwarded('lost and found: 502 for what was under way, then it works again', async (server, up) => {
+	const { socket } = server;
+	const c = await Client.connect(socket);
+	c.write(message({ id: 'd', method: 'x.drop' }));
+	same((await c.whole(0)).text, `{"id":"d","error":"${up.socket}: the connection was lost before the answer",` +
+		'"statusCode":502,"errorCode":"BAD_GATEWAY"}');
+	await up.stop();
+	same((await call(socket, 'x.echo')).statusCode, 502);
+	same((await call(socket, 'x.nobody.here')).statusCode, 502);
+	await up.start();
+	let n = 1;
+	await until(async () => {
+		c.write(message({ id: `${n}`, method: 'x.echo', params: 7 }));
+		return (await c.whole(n++)).envelope.result === 7;
+	}, 'it is connected again');
+	c.destroy();
+});
+
+test('a gateway in front of an assistant: lines, bodies without their bytes', async (dir) => {
+	const back = path.join(dir, 'back');
+	fs.mkdirSync(back);
+	const assistant = await serveNames(back, ['assistant']);
+	const gateway = await serveNames(dir, ['gateway'], '--forward', `cache_=${assistant.socket}`);
+	try {
+		same(await askLines(gateway.gateway, '{"id":7,"method":"cache_set","params":{"body":{"key":"k","data":[1]}}}\n'),
+			['{"id":7,"result":{"key":"k"}}']);
+		same((await call(assistant.socket, 'cache_get', { body: { key: 'k' } })).result, { data: [1] });
+		same(await gateway.end(), 0);
+	} finally {
+		for (const s of [gateway, assistant]) if (s.status === null) await s.end('SIGKILL');
+	}
+});
+
+test('bad rules: one line, status 2', async (dir) => {
+	for (const rule of ['x', '=a', 'x=', 'x=No Such Name', 'x=assistant']) {
+		const r = kedge(['serve', 'assistant', '--workspace', dir, '--forward', rule, '--log-level', 'error']);
+		same([rule, r.status, r.stderr.trimEnd().split('\n').length], [rule, 2, 1]);
+		same(fs.readdirSync(dir), []);
+	}
+});
+
+main();
