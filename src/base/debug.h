@@ -9,5 +9,5 @@
 #ifdef KEDGE_DEBUG_CHECKS
 #define debug_assert(condition) assert(condition)
 #else
-#define debug_assert(condition) ((void)sizeof(condition))
+#define debug_assert(condition) ((void)(0 && (condition)))
 #endif

@@ -1,7 +1,13 @@
 /* Frames, their bodies, and lines where the first byte says so. */
 #include "rpc/test-peer.h"
 
-#define HEADERS(members) ",\"headers\":{" members "}}"
+#define BAD_JSON                                                                                   \
+	("{\"id\":\"unknown\",\"error\":\"Invalid JSON\",\"statusCode\":400,"                      \
+	 "\"errorCode\":\"BAD_REQUEST\"}")
+#define MISSING                                                                                    \
+	("{\"id\":\"x\",\"error\":\"Missing 'id' or 'method' field\",\"statusCode\":400,"          \
+	 "\"errorCode\":\"BAD_REQUEST\"}")
+#define WITH(head, members) (head ",\"headers\":{" members "}}")
 
 struct row {
 	const char *in[6];
@@ -16,79 +22,69 @@ static const struct row rows[] = {
 	  { "{\"id\":1,\"result\":[1, 2]}" } },
 	{ { " {\"id\":\"a\",\"method\":\"echo\"}\n" }, { "{\"id\":\"a\",\"result\":null}" } },
 	/* The checks. */
-	{ { "nonsense" },
-	  { "{\"id\":\"unknown\",\"error\":\"Invalid JSON\",\"statusCode\":400,"
-	    "\"errorCode\":\"BAD_REQUEST\"}" } },
-	{ { "" },
-	  { "{\"id\":\"unknown\",\"error\":\"Invalid JSON\",\"statusCode\":400,"
-	    "\"errorCode\":\"BAD_REQUEST\"}" } },
+	{ { "nonsense" }, { BAD_JSON } },
+	{ { "" }, { BAD_JSON } },
 	{ { "{\"id\":\"x\"}", "{\"id\":2,\"method\":\"echo\"}" },
-	  { "{\"id\":\"x\",\"error\":\"Missing 'id' or 'method' field\",\"statusCode\":400,"
-	    "\"errorCode\":\"BAD_REQUEST\"}",
-	    "{\"id\":2,\"result\":null}" } },
+	  { MISSING, "{\"id\":2,\"result\":null}" } },
 	{ { "{\"id\":1,\"method\":\"none\"}" },
 	  { "{\"id\":1,\"error\":\"no\",\"statusCode\":404,\"errorCode\":\"NOT_FOUND\"}" } },
 	/* A body is announced by content-length, whatever that says; it may look like a request. */
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS("\"content-length\":null"),
+	{ { WITH("{\"id\":1,\"method\":\"size\"", "\"content-length\":null"),
 	    "{\"id\":2,\"method\":\"echo\"}" },
 	  { "{\"id\":1,\"result\":[\"whole\",24]}" } },
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS("\"content-length\":\"0\""), "" },
+	{ { WITH("{\"id\":1,\"method\":\"size\"", "\"content-length\":\"0\""), "" },
 	  { "{\"id\":1,\"result\":[\"whole\",0]}" } },
-	{ { "{\"id\":1,\"method\":\"body\"" HEADERS("\"content-length\":\"5\""), "bytes" },
+	{ { WITH("{\"id\":1,\"method\":\"body\"", "\"content-length\":\"5\""), "bytes" },
 	  { "{\"id\":1,\"headers\":{\"a\":1,\"content-length\":\"5\"}}", "bytes" } },
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS("\"other\":1") },
+	{ { WITH("{\"id\":1,\"method\":\"size\"", "\"other\":1") },
 	  { "{\"id\":1,\"result\":[\"none\",0]}" } },
 	{ { "{\"id\":1,\"method\":\"size\",\"headers\":\"content-length\"}" },
 	  { "{\"id\":1,\"result\":[\"none\",0]}" } },
 	/* Written with an escape, given twice with the other: content-length wins. */
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS(
-		    "\"transfer-encoding\":\"chunked\",\"content\\u002dlength\":1"),
+	{ { WITH("{\"id\":1,\"method\":\"size\"",
+		 "\"transfer-encoding\":\"chunked\",\"content\\u002dlength\":1"),
 	    "abc" },
 	  { "{\"id\":1,\"result\":[\"whole\",3]}" } },
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS(
-		    "\"content-length\":1,\"transfer-encoding\":\"chunked\""),
+	{ { WITH("{\"id\":1,\"method\":\"size\"",
+		 "\"content-length\":1,\"transfer-encoding\":\"chunked\""),
 	    "abc", "{\"id\":2,\"method\":\"echo\"}" },
 	  { "{\"id\":1,\"result\":[\"whole\",3]}", "{\"id\":2,\"result\":null}" } },
 	/* Chunks are collected up to the empty one; "identity" is no body. */
-	{ { "{\"id\":1,\"method\":\"body\"" HEADERS("\"transfer-encoding\":\"chunked\""), "ab", "c",
+	{ { WITH("{\"id\":1,\"method\":\"body\"", "\"transfer-encoding\":\"chunked\""), "ab", "c",
 	    "" },
 	  { "{\"id\":1,\"headers\":{\"a\":1,\"content-length\":\"3\"}}", "abc" } },
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS("\"transfer-encoding\":\"chunked\""), "" },
+	{ { WITH("{\"id\":1,\"method\":\"size\"", "\"transfer-encoding\":\"chunked\""), "" },
 	  { "{\"id\":1,\"result\":[\"whole\",0]}" } },
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS("\"transfer-encoding\":\"identity\"") },
+	{ { WITH("{\"id\":1,\"method\":\"size\"", "\"transfer-encoding\":\"identity\"") },
 	  { "{\"id\":1,\"result\":[\"none\",0]}" } },
 	/* ... or handed over as they come. */
-	{ { "{\"id\":1,\"method\":\"later\"" HEADERS("\"transfer-encoding\":\"chunked\""), "ab",
-	    "c", "", "{\"id\":2,\"method\":\"$cancel\",\"params\":{\"targetId\":1}}" },
+	{ { WITH("{\"id\":1,\"method\":\"later\"", "\"transfer-encoding\":\"chunked\""), "ab", "c",
+	    "", "{\"id\":2,\"method\":\"$cancel\",\"params\":{\"targetId\":1}}" },
 	  { "{\"id\":1,\"error\":\"Cancelled\",\"statusCode\":499,\"errorCode\":\"CANCELLED\"}",
 	    "{\"id\":2,\"result\":null}" },
 	  "abc end of 1\ncancel 1\n",
 	  KEDGE_UPLOAD_STREAM },
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS("\"transfer-encoding\":\"chunked\""), "ab", "",
+	{ { WITH("{\"id\":1,\"method\":\"size\"", "\"transfer-encoding\":\"chunked\""), "ab", "",
 	    "{\"id\":2,\"method\":\"echo\"}" },
 	  { "{\"id\":1,\"result\":[\"streamed\",0]}", "{\"id\":2,\"result\":null}" },
 	  "",
 	  KEDGE_UPLOAD_STREAM },
 	/* The body of a refused envelope is skipped. */
-	{ { "{\"id\":\"x\"" HEADERS("\"content-length\":1"), "junk",
+	{ { WITH("{\"id\":\"x\"", "\"content-length\":1"), "junk",
 	    "{\"id\":2,\"method\":\"echo\"}" },
-	  { "{\"id\":\"x\",\"error\":\"Missing 'id' or 'method' field\",\"statusCode\":400,"
-	    "\"errorCode\":\"BAD_REQUEST\"}",
-	    "{\"id\":2,\"result\":null}" } },
-	{ { "{\"id\":\"x\"" HEADERS("\"transfer-encoding\":\"chunked\""), "junk", "more", "",
+	  { MISSING, "{\"id\":2,\"result\":null}" } },
+	{ { WITH("{\"id\":\"x\"", "\"transfer-encoding\":\"chunked\""), "junk", "more", "",
 	    "{\"id\":2,\"method\":\"echo\"}" },
-	  { "{\"id\":\"x\",\"error\":\"Missing 'id' or 'method' field\",\"statusCode\":400,"
-	    "\"errorCode\":\"BAD_REQUEST\"}",
-	    "{\"id\":2,\"result\":null}" } },
-	{ { "{\"id\":1,\"method\":\"$cancel\"" HEADERS("\"content-length\":1"), "junk",
+	  { MISSING, "{\"id\":2,\"result\":null}" } },
+	{ { WITH("{\"id\":1,\"method\":\"$cancel\"", "\"content-length\":1"), "junk",
 	    "{\"id\":2,\"method\":\"echo\"}" },
 	  { "{\"id\":1,\"result\":null}", "{\"id\":2,\"result\":null}" } },
 	/* A stream. */
 	{ { "{\"id\":1,\"method\":\"stream\"}" },
 	  { "{\"id\":1,\"headers\":{\"transfer-encoding\":\"chunked\"}}", "ab", "c", "" } },
 	/* A body that never comes, whole or streamed. */
-	{ { "{\"id\":1,\"method\":\"size\"" HEADERS("\"content-length\":1") }, { NULL } },
-	{ { "{\"id\":1,\"method\":\"later\"" HEADERS("\"transfer-encoding\":\"chunked\""), "ab" },
+	{ { WITH("{\"id\":1,\"method\":\"size\"", "\"content-length\":1") }, { NULL } },
+	{ { WITH("{\"id\":1,\"method\":\"later\"", "\"transfer-encoding\":\"chunked\""), "ab" },
 	  { NULL },
 	  "abcancel 1\n",
 	  KEDGE_UPLOAD_STREAM },

@@ -170,8 +170,8 @@ static void script(struct buf *in)
 		"by",
 		"tes",
 		"",
-		"{\"id\":\"an id that is too long for its ticket, and kept in memory of its own\","
-		"\"method\":\"stream\",\"headers\":{\"transfer-encoding\":\"chunked\",\"a\":1}}",
+		("{\"id\":\"an id that is too long for its ticket, and kept in memory of its own\","
+		 "\"method\":\"stream\",\"headers\":{\"transfer-encoding\":\"chunked\",\"a\":1}}"),
 		"by",
 		"{\"id\":6,\"method\":\"no\"}",
 		"",

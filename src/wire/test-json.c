@@ -168,8 +168,7 @@ static void test_refuses(void **state)
 		"\"\xF7\xBF\xBF\xBF\"",
 		"\"\xF8\x88\x80\x80\x80\"",
 		"\"\xFE\"",
-		"\xC2\xA0"
-		"1",
+		"\xC2\xA0[]",
 		"1\xE2\x80\xA8",
 		"\f1",
 		"[1,,2]",
