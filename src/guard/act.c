@@ -3,12 +3,14 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 #include "guard/engine.h"
 
 static int act_block(struct guarded *g, const struct look *look)
 {
 	static const int errors[] = {
+		[LOOK_PATH_OURS] = -EBUSY,
 		[LOOK_PATH_SOCKET] = -EACCES,
 		[LOOK_PATH_OTHER] = -EBUSY,
 		[LOOK_PATH_DIRECTORY] = -EISDIR,
@@ -20,33 +22,18 @@ static int act_block(struct guarded *g, const struct look *look)
 
 static int act_make_dirs(struct guarded *g, const struct look *look)
 {
-	int r = place_make(g->place, g->engine->ports);
-
 	(void)look;
-	if (r == 0 && g->place->made && g->config.keep == KEDGE_KEEP_MADE)
-		g->record.keep_dir = true;
-	return r;
+	return place_make(g->place, g->engine->ports);
 }
 
 static int act_enter_dir(struct guarded *g, const struct look *look)
 {
 	struct engine *e = g->engine;
-	int r = place_enter(g->place, e->ports, &e->watches);
+	int r = engine_enter(e, g->place);
 
 	(void)look;
 	if (r < 0)
 		return r;
-	/* Whoever else lives there finds new ground as well. */
-	list_for_each (it, &g->place->members) {
-		struct guarded *member = list_entry(it, struct guarded, in_place);
-
-		member->record.cross_mount = false;
-		member->record.mount_failed = false;
-		/* A mount of ours, if there was one, is in the directory before. */
-		if (member->current)
-			member->current->mounted = false;
-		engine_hint(e, member);
-	}
 	r = place_open_anchors(g->place, e->ports, e->options.anchor_dir);
 	if (r < 0 && !place_wants_anchors(g->place))
 		report(e, g, KEDGE_EVENT_DEGRADED, r, "no anchor directory: re-bind only");
@@ -59,10 +46,27 @@ static int act_restore_dir(struct guarded *g, const struct look *look)
 	return place_restore(g->place, g->engine->ports);
 }
 
+/* Not even a new listener can be linked from the anchor directory: it is on another mount. */
+static void refuse_anchors(struct guarded *g)
+{
+	const struct listener *c = g->current;
+
+	if (!c->home || c->home != g->place->anchors || c->published || !c->made)
+		return;
+	g->place->anchors = anchor_dir_unref(g->place->anchors);
+	g->place->anchors_refused = true;
+	report(g->engine, g, KEDGE_EVENT_DEGRADED, -EXDEV,
+	       "the anchor directory is on another mount: re-bind only");
+}
+
 static int act_link(struct guarded *g, const struct look *look)
 {
+	int r = publish_link(g);
+
 	(void)look;
-	return publish_link(g);
+	if (r == -EXDEV)
+		refuse_anchors(g);
+	return r;
 }
 
 static int act_bind_mount(struct guarded *g, const struct look *look)
@@ -99,6 +103,8 @@ static int act_rebind(struct guarded *g, const struct look *look)
 	if (r < 0)
 		return g->closed ? -EAGAIN : r;
 	guarded_replace(g, l);
+	if (g->closed)
+		return -EAGAIN;
 	/* A dead listener still holds its inode, and would keep the path from us. */
 	if (look->listener_dead)
 		guarded_trim(g);
@@ -135,12 +141,51 @@ static void watch_stranger(struct guarded *g)
 	p->close(p->ctx, fd);
 }
 
+/* One name in one directory, which two paths lead to. */
+static bool is_one_name(const struct guarded *a, const struct guarded *b)
+{
+	return node_same(&a->place->node, &b->place->node) && strcmp(a->name, b->name) == 0;
+}
+
+/* Whether @node is a listener of @g, current or retired, that we made. */
+static bool has_made(const struct guarded *g, const struct node *node)
+{
+	if (g->current && g->current->made && node_same(&g->current->node, node))
+		return true;
+	list_for_each (it, &g->retired) {
+		const struct listener *l = list_entry(it, struct listener, link);
+
+		if (l->made && node_same(&l->node, node))
+			return true;
+	}
+	return false;
+}
+
+bool guarded_is_of_another(const struct guarded *g, const struct node *node)
+{
+	list_for_each (it, &g->engine->places) {
+		const struct place *place = list_entry(it, struct place, link);
+
+		list_for_each (it2, &place->members) {
+			const struct guarded *other = list_entry(it2, struct guarded, in_place);
+
+			if (other != g && has_made(other, node))
+				return !is_one_name(g, other);
+		}
+	}
+	return false;
+}
+
 static int act_probe(struct guarded *g, const struct look *look)
 {
 	const struct guard_ports *p = g->engine->ports;
 	int r = p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type);
+	bool same = node_same(&g->record.probed, &look->path_node);
 
-	if (!node_same(&g->record.probed, &look->path_node))
+	/* Asked of all paths, so only of one that was not known to be a stranger's. */
+	if ((!same || g->record.probe == PROBE_STALE) && guarded_is_of_another(g, &look->path_node))
+		return PROBE_STALE;
+	if (!same)
 		watcher_stop(&g->engine->watches, &g->stranger);
 	if (r == PROBE_LIVE || r == PROBE_UNSETTLED)
 		watch_stranger(g);
@@ -149,7 +194,12 @@ static int act_probe(struct guarded *g, const struct look *look)
 
 static int act_replace_stale(struct guarded *g, const struct look *look)
 {
-	return publish_replace(g, &look->path_node);
+	const struct guard_ports *p = g->engine->ports;
+	uint32_t uid = p->uid(p->ctx);
+	int r = publish_replace(g, &look->path_node);
+
+	/* Only its owner may link an inode, and this one was given away. */
+	return r == -EPERM && uid != 0 && uid != look->ours.uid ? -ESTALE : r;
 }
 
 static int act_move_aside(struct guarded *g, const struct look *look)

@@ -14,6 +14,8 @@
 #define ANCHOR_OPEN_TRIES 8
 /* Hash of the directory and '-', in front of names in a shared directory. */
 #define ANCHOR_PREFIX_BYTES 17
+/* No user: (uid_t)-1 is given to nobody. */
+#define ANY_OWNER UINT32_MAX
 /* A predecessor's note that spans more than this is not believed. */
 #define ANCHOR_SWEEP_SPAN_MAX 4096
 
@@ -24,6 +26,17 @@ static bool is_private(const struct guard_ports *p, int fd)
 
 	return p->stat_fd(p->ctx, fd, &node) == 0 && node.kind == NODE_DIRECTORY &&
 	       node.uid == p->uid(p->ctx) && node.mode == 0700;
+}
+
+/* A narrow umask took bits away that we need. What somebody was quick enough to put in
+ * the place of the directory that we made is left as it is. */
+static void widen(const struct guard_ports *p, int fd)
+{
+	struct node node;
+
+	if (p->stat_fd(p->ctx, fd, &node) == 0 && node.uid == p->uid(p->ctx) && node.mode != 0700 &&
+	    (node.mode & 0077) == 0)
+		(void)p->set_mode(p->ctx, fd, 0700);
 }
 
 /* Make or open @name in @parent. Return: an fd; -EPERM: taken by something not ours. */
@@ -42,9 +55,8 @@ static int open_private(const struct guard_ports *p, int parent, const char *nam
 			(void)p->dir_remove(p->ctx, parent, name);
 		if (fd < 0)
 			return fd == -ENOTDIR || fd == -ELOOP || fd == -EACCES ? -EPERM : fd;
-		/* A narrow umask took bits away that we need. */
 		if (made == 0)
-			(void)p->set_mode(p->ctx, fd, 0700);
+			widen(p, fd);
 		*ret_made = made == 0;
 		if (is_private(p, fd))
 			return fd;
@@ -219,12 +231,12 @@ int anchor_remove(struct anchor_dir *a, const char *name, const struct node *nod
 	return remove_if(a->ports, a->fd, name, node);
 }
 
-int anchor_sweep_name(const struct guard_ports *p, int dir, const char *name)
+static int sweep_owned(const struct guard_ports *p, int dir, const char *name, uint32_t owner)
 {
 	struct node node;
 
 	if (p->stat(p->ctx, dir, name, &node) < 0 || node.kind != NODE_SOCKET ||
-	    node.uid != p->uid(p->ctx))
+	    (owner != ANY_OWNER && node.uid != owner))
 		return -ESTALE;
 	/* A stream probe tells a bound socket of any type: it is not refused as stale. */
 	if (p->probe(p->ctx, dir, name, 0) != PROBE_STALE)
@@ -232,14 +244,22 @@ int anchor_sweep_name(const struct guard_ports *p, int dir, const char *name)
 	return remove_if(p, dir, name, &node);
 }
 
+int anchor_sweep_name(const struct guard_ports *p, int dir, const char *name)
+{
+	return sweep_owned(p, dir, name, p->uid(p->ctx));
+}
+
 /* Remove what is stale of one generation. */
 static void sweep_generation(struct anchor_dir *a, const char *place, const char *socket,
 			     uint64_t generation, const char *ending)
 {
+	const struct guard_ports *p = a->ports;
 	char suffix[ANCHOR_SUFFIX_MAX + 1];
+	/* The superuser gives sockets away, and nobody else can have put them here. */
+	uint32_t owner = p->uid(p->ctx) == 0 ? ANY_OWNER : p->uid(p->ctx);
 
 	(void)snprintf(suffix, sizeof(suffix), "%" PRIu64 "%s", generation, ending);
-	(void)anchor_sweep_name(a->ports, a->fd, anchor_name(a, place, socket, suffix).text);
+	(void)sweep_owned(p, a->fd, anchor_name(a, place, socket, suffix).text, owner);
 }
 
 /* The note says which generations there may be: no need to list a large directory. */

@@ -83,19 +83,45 @@ static void unindex_path(struct engine *e, struct guarded *g)
 
 /* Places. */
 
-/* A place that is known may have been moved or removed since: a start is a look as well. */
-static int refresh_place(struct engine *e, struct place *place)
+int engine_enter(struct engine *e, struct place *place)
 {
 	int r;
 
+	/* Mounts of ours go while the directory they are in is still at hand. */
+	list_for_each (it, &place->members) {
+		struct guarded *g = list_entry(it, struct guarded, in_place);
+
+		if (g->current)
+			publish_unmount(g, g->current);
+		list_for_each (it2, &g->retired)
+			publish_unmount(g, list_entry(it2, struct listener, link));
+	}
+	r = place_enter(place, e->ports, &e->watches);
+	if (r < 0)
+		return r;
+	list_for_each (it, &place->members) {
+		struct guarded *g = list_entry(it, struct guarded, in_place);
+
+		g->record.cross_mount = false;
+		g->record.mount_failed = false;
+		if (g->config.keep == KEDGE_KEEP_MADE) {
+			/* What was noticed since is not what it was made with. */
+			g->record.keep_dir = place->made;
+			g->record.want_dir = place->node;
+		}
+		engine_hint(e, g);
+	}
+	return 0;
+}
+
+/* A place that is known may have been moved or removed since: a start is a look as well. */
+static int refresh_place(struct engine *e, struct place *place)
+{
 	e->turn++;
 	place_look(place, e->ports, e->turn);
 	if (place->seen_error < 0 || node_same(&place->seen, &place->node))
 		return place->seen_error;
-	r = place_enter(place, e->ports, &e->watches);
-	list_for_each (it, &place->members)
-		engine_hint(e, list_entry(it, struct guarded, in_place));
-	return r;
+	return engine_enter(e, place);
 }
 
 static int get_place(struct engine *e, const char *path, struct place **ret)
@@ -175,18 +201,32 @@ void engine_forget(struct engine *e, struct guarded *g)
 	}
 	if (e->count == 0)
 		e->safety_ns = TIME_NEVER;
+}
+
+void engine_release(struct engine *e, struct guarded *g)
+{
 	if (e->busy == g)
 		list_append(&e->closed, &g->dirty);
 	else
 		guarded_free(g);
 }
 
+static bool is_watched(const struct guarded *g)
+{
+	return g->engine->blind ||
+	       (g->current->watcher.number != WATCH_NONE && place_is_watched(g->place));
+}
+
 /* Without a watch the safety look is all that tells: say so once, and try on. */
 static void watch_again(struct guarded *g)
 {
 	struct engine *e = g->engine;
-	int r = listener_watch(g->current, g);
+	int r = 0;
 
+	if (g->current->watcher.number == WATCH_NONE)
+		r = listener_watch(g->current, g);
+	if (r == 0 && !place_is_watched(g->place))
+		r = place_watch(g->place, e->ports, &e->watches);
 	if (r == 0) {
 		e->short_of_watches = false;
 		return;
@@ -234,7 +274,7 @@ int engine_add(struct engine *e, const char *path, const struct listen_config *c
 	engine_hint(e, g);
 	*ret = g;
 	report(e, g, KEDGE_EVENT_LISTENING, 0, "");
-	if (!g->closed && g->current->watcher.number == WATCH_NONE && !e->blind)
+	if (!g->closed && !is_watched(g))
 		watch_again(g);
 	return 0;
 }
@@ -289,7 +329,7 @@ static void settle(struct guarded *g, const struct plan *plan, const struct look
 	record_settled(&g->record, look);
 	g->hinted = false;
 	watcher_stop(&g->engine->watches, &g->stranger);
-	if (g->current->watcher.number == WATCH_NONE && !g->engine->blind)
+	if (!is_watched(g))
 		watch_again(g);
 	rest_until(g, plan->deadline_ns);
 	guarded_trim(g);

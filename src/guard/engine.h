@@ -78,14 +78,23 @@ void engine_run_one(struct engine *e, struct guarded *g);
 /* The earliest deadline, or TIME_NEVER. */
 uint64_t engine_deadline(const struct engine *e);
 
-/* Forget a path that was stopped, and free it: now, or at the end of its own turn. */
+/* Hold the directory that the path names now, and tell all that live there. */
+int engine_enter(struct engine *e, struct place *place);
+
+/* Forget a path that is being stopped: whoever is told of its end may guard it anew. */
 void engine_forget(struct engine *e, struct guarded *g);
+
+/* Free a path that was forgotten: now, or at the end of its own turn. */
+void engine_release(struct engine *e, struct guarded *g);
 
 /* report.c: what is told to the owner. */
 
 /* Tell of a happening to @g, or, where @g is NULL, to the guard. */
 void report(struct engine *e, const struct guarded *g, enum kedge_event_kind kind, int error,
 	    const char *detail);
+
+/* Tell the owner of the current listener, if that was not done yet. */
+void report_listener(struct guarded *g);
 
 /* Tell what a plan shows: lost, displaced, reachable again. */
 void report_plan(struct guarded *g, const struct plan *plan, const struct look *look,

@@ -29,7 +29,8 @@ struct listener {
 	bool made;               /* bound by kedge or for it, as against adopted */
 	bool draft;              /* no anchor, not published: still under a name of its own */
 	struct node mount_point; /* what we made to mount on; NODE_NONE: nothing */
-	bool mounted;            /* a bind mount of ours leads to it */
+	unsigned mounts;         /* so many bind mounts of ours lead to it, one over the other */
+	bool published;          /* clients may know of it */
 	bool announced;          /* the owner knows of it */
 };
 
@@ -158,12 +159,17 @@ enum publish_outcome {
  * Never replaces anything.
  *
  * Return: an enum publish_outcome; -EXDEV: the path is on another mount;
- *         -EAGAIN: the directory or the last name went away meanwhile.
+ *         -EAGAIN: the directory or the last name went away meanwhile;
+ *         -ESTALE: a draft has lost its only name.
  */
 int publish_link(struct guarded *g);
 
-/* Put the current listener in the place of @stale, which is removed. Return: 0;
- * -EAGAIN: something else stands there, and still does. */
+/* Whether @node is the listener of another path of this guard: two names that changed
+ * places. */
+bool guarded_is_of_another(const struct guarded *g, const struct node *node);
+
+/* Put the current listener in the place of @stale, which is asked once more and removed.
+ * Return: 0; -EAGAIN: something else stands there, and still does; -ESTALE: as above. */
 int publish_replace(struct guarded *g, const struct node *stale);
 
 /* Rename @found at the path to NAME.displaced.N. Return: N; -EAGAIN as above. */
@@ -199,6 +205,10 @@ int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error);
 /* Remove what is ours, close everything, leave the engine. Frees @g, or leaves
  * that to the engine where it is in the midst of a turn. */
 void guarded_stop(struct guarded *g);
+
+/* Remove @l's names from where the path leads and once led, if they are to be removed.
+ * Return: 0; -ESTALE: it has none, or they are left; else as from the system. */
+int guarded_withdraw(struct guarded *g, struct listener *l);
 
 /* In a child of fork(): close descriptors, free, touch no file. */
 void guarded_abandon(struct guarded *g);

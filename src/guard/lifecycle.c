@@ -26,10 +26,15 @@ void guarded_note(struct guarded *g)
 
 	if (g->lock < 0)
 		return;
-	if (g->current)
+	if (g->current && g->current->generation < note.low)
 		note.low = g->current->generation;
-	if (g->retired_count)
-		note.low = list_entry(list_first(&g->retired), struct listener, link)->generation;
+	/* In no order: one that was retired may be current again. */
+	list_for_each (it, &g->retired) {
+		uint64_t generation = list_entry(it, struct listener, link)->generation;
+
+		if (generation < note.low)
+			note.low = generation;
+	}
 	(void)p->lock_write(p->ctx, g->lock, &note);
 }
 
@@ -316,8 +321,7 @@ static int withdraw_here(struct guarded *g, const struct listener *l)
 	return r;
 }
 
-/* Remove our names from where the path leads, and from where it once led. */
-static int withdraw(struct guarded *g, struct listener *l)
+int guarded_withdraw(struct guarded *g, struct listener *l)
 {
 	int r;
 
@@ -335,7 +339,7 @@ static void close_listeners(struct guarded *g)
 	list_for_each_safe (it, &g->retired) {
 		struct listener *l = list_entry(it, struct listener, link);
 
-		(void)withdraw(g, l);
+		(void)guarded_withdraw(g, l);
 		listener_close(l, g);
 	}
 	g->retired_count = 0;
@@ -350,17 +354,18 @@ void guarded_stop(struct guarded *g)
 
 	g->closed = true;
 	g->generation++;
-	r = withdraw(g, g->current);
+	r = guarded_withdraw(g, g->current);
 	close_listeners(g);
 	drop_lock(g);
 	watcher_stop(&e->watches, &g->stranger);
 	heap_remove(&e->timers, &g->timer);
 	list_unlink(&g->dirty);
 	g->state = KEDGE_STATE_STOPPED;
+	engine_forget(e, g);
 	if (was_well)
 		report(e, g, KEDGE_EVENT_STOPPED, 0,
 		       r == 0 ? "path removed" : "path left as it is");
-	engine_forget(e, g);
+	engine_release(e, g);
 }
 
 void guarded_abandon(struct guarded *g)

@@ -56,12 +56,19 @@ static void remove_anchor(struct listener *l, struct guarded *g)
 {
 	const struct guard_ports *p = g->engine->ports;
 	struct spare at = guarded_spare(g, l->home, l->generation, "");
+	unsigned former = l->home ? 0 : g->place->former_count;
 	struct node there;
 
 	if (l->node.kind == NODE_NONE || (!l->home && !l->draft))
 		return;
-	if (p->stat(p->ctx, at.dir, at.name.text, &there) == 0 && node_same(&there, &l->node))
-		(void)p->unlink(p->ctx, at.dir, at.name.text);
+	/* Without an anchor directory it may be where the path once led. */
+	for (;; at.dir = g->place->former[--former]) {
+		if (p->stat(p->ctx, at.dir, at.name.text, &there) == 0 &&
+		    node_same(&there, &l->node))
+			(void)p->unlink(p->ctx, at.dir, at.name.text);
+		if (former == 0)
+			break;
+	}
 }
 
 struct listener *listener_close(struct listener *l, struct guarded *g)
@@ -231,14 +238,24 @@ static void retire_one(struct guarded *g, struct listener *l)
 	g->retired_count--;
 	if (l->announced && o->on_listener)
 		o->on_listener(g->path, -1, l->fd, o->userdata);
+	/* Names of it that are left anywhere would be stale from now on. */
+	(void)guarded_withdraw(g, l);
 	listener_close(l, g);
-	report(g->engine, g, KEDGE_EVENT_RETIRED, 0, "");
+	if (!g->closed)
+		report(g->engine, g, KEDGE_EVENT_RETIRED, 0, "");
 }
 
 void guarded_replace(struct guarded *g, struct listener *l)
 {
 	struct listener *old = g->current;
 
+	/* Clients may wait in its queue, though it was lost before its owner heard of it. */
+	if (old && old->published)
+		report_listener(g);
+	if (g->closed) {
+		listener_close(l, g);
+		return;
+	}
 	g->current = l;
 	if (!old)
 		return;

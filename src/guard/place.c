@@ -181,6 +181,15 @@ void place_look(struct place *place, const struct guard_ports *ports, uint64_t t
 	place->seen_error = r;
 }
 
+/* Whether @fd is the directory that we have just made, and nobody's in its place. */
+static bool is_fresh(const struct guard_ports *ports, int fd)
+{
+	struct node node;
+
+	return ports->stat_fd(ports->ctx, fd, &node) == 0 && node.uid == ports->uid(ports->ctx) &&
+	       (node.mode & 0077) == 0;
+}
+
 /* Give a directory that was just made the mode and owner it had. */
 static int make_one(const struct guard_ports *ports, int parent, const char *name,
 		    const struct node *rights, int *ret_fd)
@@ -194,6 +203,7 @@ static int make_one(const struct guard_ports *ports, int parent, const char *nam
 	fd = ports->dir_open_private(ports->ctx, parent, name);
 	if (fd < 0)
 		return fd;
+	made = made && is_fresh(ports, fd);
 	if (made) {
 		r = ports->set_owner(ports->ctx, fd, rights->uid, rights->gid);
 		if (r == 0 || r == -EPERM)
@@ -226,6 +236,7 @@ static int open_deepest(struct place *place, const struct guard_ports *ports, un
 int place_make(struct place *place, const struct guard_ports *ports)
 {
 	char buffer[PATH_MAX];
+	struct node node;
 	unsigned step = 0;
 	int fd = open_deepest(place, ports, &step);
 
@@ -238,7 +249,8 @@ int place_make(struct place *place, const struct guard_ports *ports)
 		if (r < 0)
 			return r;
 		fd = next;
-		place->made |= r == 1 && i == place->depth - 1;
+		if (r == 1 && i == place->depth - 1 && ports->stat_fd(ports->ctx, next, &node) == 0)
+			place->last_made = node;
 	}
 	if (fd < 0)
 		return fd;
@@ -289,11 +301,13 @@ int place_enter(struct place *place, const struct guard_ports *ports, struct wat
 	place_remember(place, ports, place->fd);
 	place_forget(place, ports, &node);
 	place->fd = fd;
+	place->made = node_same(&place->last_made, &node);
 	/* The rights to keep are those recorded in the beginning, wherever we are. */
 	place->node.device = node.device;
 	place->node.inode = node.inode;
 	place->seen_turn = 0;
 	place->anchors = anchor_dir_unref(place->anchors);
+	place->anchors_refused = false;
 	return place_watch(place, ports, watches) == -ENOMEM ? -ENOMEM : 0;
 }
 
@@ -306,6 +320,11 @@ int place_restore(struct place *place, const struct guard_ports *ports)
 	if (r < 0)
 		return r;
 	return ports->set_mode(ports->ctx, place->fd, place->node.mode);
+}
+
+bool place_is_watched(const struct place *place)
+{
+	return place->steps[place->depth - 1].watcher.number != WATCH_NONE;
 }
 
 int place_watch(struct place *place, const struct guard_ports *ports, struct watches *watches)

@@ -35,6 +35,7 @@ struct place {
 	int anchors_error;          /* why not */
 	bool anchors_refused;       /* the one that was asked for is on another mount */
 	bool made;                  /* kedge made this directory again */
+	struct node last_made;      /* the one that it made last, to be known by */
 	/* What the path was seen to name, good for one turn of the engine. */
 	uint64_t seen_turn;
 	int seen_error;
@@ -60,6 +61,9 @@ int place_open(struct place **ret, const struct guard_ports *ports, struct watch
 /* Whether an anchor directory is there, or may be had at another try: a shortage passes,
  * a directory that is not ours does not. */
 bool place_wants_anchors(const struct place *place);
+
+/* Whether events tell of the directory itself. */
+bool place_is_watched(const struct place *place);
 
 /* Let go of everything. The members must be gone. Return: NULL. */
 struct place *place_free(struct place *place, const struct guard_ports *ports,

@@ -89,6 +89,14 @@ static struct plan plan_blocked(const struct record *r, const struct look *l,
 	return step;
 }
 
+static struct plan plan_restore(const struct record *r, const struct look *l, enum action action,
+				enum kedge_cause cause, uint64_t now_ns)
+{
+	if (r->restore_count >= PLAN_RESTORE_MAX && now_ns - r->restore_ns < PLAN_RESTORE_WINDOW_NS)
+		return plan_blocked(r, l, cause, -EBUSY, now_ns);
+	return plan_try(r, l, action, cause, now_ns);
+}
+
 /* The directory is not the one we hold, or does not let us see into it. */
 static struct plan plan_dir(const struct record *r, const struct look *l, uint64_t now_ns)
 {
@@ -104,8 +112,8 @@ static struct plan plan_dir(const struct record *r, const struct look *l, uint64
 				now_ns);
 	default:
 		if (changed && r->keep_dir)
-			return plan_try(r, l, ACTION_RESTORE_DIR, KEDGE_CAUSE_DIR_MODE_CHANGED,
-					now_ns);
+			return plan_restore(r, l, ACTION_RESTORE_DIR, KEDGE_CAUSE_DIR_MODE_CHANGED,
+					    now_ns);
 		return plan_blocked(r, l,
 				    changed ? KEDGE_CAUSE_DIR_MODE_CHANGED : KEDGE_CAUSE_ERROR,
 				    l->dir_error, now_ns);
@@ -118,13 +126,22 @@ static struct plan plan_rebind(const struct record *r, const struct look *l, enu
 	return plan_try(r, l, ACTION_REBIND, cause, now_ns);
 }
 
+/*
+ * Whether no name can be given to our inode any more. One that was given away cannot be
+ * linked by an ordinary user (fs.protected_hardlinks).
+ */
+static bool is_unlinkable(const struct record *r, const struct look *l)
+{
+	return l->ours.nlink == 0 || r->link_refused;
+}
+
 /* Make the path lead to us again: the same listener if it can be, else a new one. */
 static struct plan plan_publish(const struct record *r, const struct look *l,
 				enum kedge_cause cause, uint64_t now_ns)
 {
 	if (l->listener_dead)
 		return plan_rebind(r, l, KEDGE_CAUSE_LISTENER_GONE, now_ns);
-	if (l->ours.nlink == 0)
+	if (is_unlinkable(r, l))
 		return plan_rebind(r, l, cause, now_ns);
 	if (!r->cross_mount)
 		return plan_try(r, l, ACTION_LINK, cause, now_ns);
@@ -178,9 +195,9 @@ static struct plan plan_ours(const struct record *r, const struct look *l, uint6
 	if (doubtful && !r->verified)
 		return plan_step(ACTION_LINK, KEDGE_STATE_REACHABLE, KEDGE_CAUSE_UNLINKED);
 	if (r->keep && !node_same_rights(&l->ours, &r->want))
-		return plan_try(r, l, ACTION_RESTORE_MODE, KEDGE_CAUSE_MODE_CHANGED, now_ns);
+		return plan_restore(r, l, ACTION_RESTORE_MODE, KEDGE_CAUSE_MODE_CHANGED, now_ns);
 	if (r->keep_dir && !node_same_rights(&l->dir_node, &r->want_dir))
-		return plan_try(r, l, ACTION_RESTORE_DIR, KEDGE_CAUSE_DIR_MODE_CHANGED, now_ns);
+		return plan_restore(r, l, ACTION_RESTORE_DIR, KEDGE_CAUSE_DIR_MODE_CHANGED, now_ns);
 	return plan_reachable(r, l, doubtful, now_ns);
 }
 
@@ -211,6 +228,11 @@ static struct plan plan_stranger(const struct record *r, const struct look *l, u
 	if (r->probe_ns - r->stale_ns < PLAN_STALE_SETTLE_NS)
 		return plan_wait(KEDGE_STATE_REPAIRING, KEDGE_CAUSE_REPLACED_STALE, 0,
 				 r->probe_until_ns);
+	/* Nothing of ours could take its place. */
+	if (is_unlinkable(r, l) || l->listener_dead)
+		return plan_rebind(r, l, KEDGE_CAUSE_REPLACED_STALE, now_ns);
+	if (r->path_busy && r->mounting && !r->mount_failed)
+		return plan_try(r, l, ACTION_BIND_MOUNT, KEDGE_CAUSE_MOUNTED_OVER, now_ns);
 	return plan_try(r, l, ACTION_REPLACE_STALE, KEDGE_CAUSE_REPLACED_STALE, now_ns);
 }
 
@@ -275,6 +297,15 @@ static void note_aside(struct record *r, uint64_t now_ns)
 	r->aside_count++;
 }
 
+static void note_restore(struct record *r, uint64_t now_ns)
+{
+	if (r->restore_count == 0 || now_ns - r->restore_ns >= PLAN_RESTORE_WINDOW_NS) {
+		r->restore_count = 0;
+		r->restore_ns = now_ns;
+	}
+	r->restore_count++;
+}
+
 static void note_anchor(struct record *r, int result, uint64_t now_ns)
 {
 	if (result >= 0) {
@@ -291,6 +322,7 @@ static void note_anchor(struct record *r, int result, uint64_t now_ns)
 static void note_new_ground(struct record *r)
 {
 	r->cross_mount = false;
+	r->link_refused = false;
 	r->path_busy = false;
 	r->mount_failed = false;
 	r->verified = false;
@@ -301,11 +333,21 @@ static bool note_link(struct record *r, int result, const struct look *l)
 {
 	r->verified = result >= 0;
 	r->cross_mount = result == -EXDEV;
+	r->link_refused = result == -EPERM || result == -ESTALE;
 	/* It was made from the anchor, so that is no stale name either; and the event
 	 * that the new link itself raises asks once more. */
 	if (result == 0 && l->anchored)
 		r->anchor_verified = true;
-	return result >= 0 || result == -EXDEV;
+	return result >= 0 || result == -EXDEV || result == -ESTALE;
+}
+
+/* A name that is mounted on cannot be renamed, but be mounted over. */
+static bool note_busy(struct record *r, int result)
+{
+	if (result != -EBUSY || !r->mounting || r->path_busy)
+		return false;
+	r->path_busy = true;
+	return true;
 }
 
 /* Outcomes that are knowledge and no failure. Return: whether this was one. */
@@ -315,8 +357,20 @@ static bool note_outcome(struct record *r, enum action action, int result, const
 	switch (action) {
 	case ACTION_LINK:
 		return note_link(r, result, l);
+	case ACTION_RESTORE_MODE:
+	case ACTION_RESTORE_DIR:
+		if (result >= 0)
+			note_restore(r, now_ns);
+		return result >= 0;
+	case ACTION_REPLACE_STALE:
+		/* Removed, or gone otherwise: its number may be used again any moment. */
+		if (result == 0 || result == -EAGAIN)
+			r->probed = (struct node){ 0 };
+		if (result == -ESTALE)
+			r->link_refused = true;
+		return result >= 0 || result == -ESTALE || note_busy(r, result);
 	case ACTION_BIND_MOUNT:
-		r->mount_failed = result < 0;
+		r->mount_failed = result < 0 && result != -EAGAIN;
 		return true;
 	case ACTION_LOCK:
 	case ACTION_ANCHOR:
@@ -325,10 +379,7 @@ static bool note_outcome(struct record *r, enum action action, int result, const
 	case ACTION_MOVE_ASIDE:
 		if (result >= 0)
 			note_aside(r, now_ns);
-		/* A name that is mounted on cannot be renamed, but be mounted over. */
-		if (result == -EBUSY && r->mounting && !r->path_busy)
-			return r->path_busy = true;
-		return result >= 0;
+		return result >= 0 || note_busy(r, result);
 	case ACTION_ENTER_DIR:
 		/* What failed in the directory before says nothing of this one: no wait. */
 		if (result >= 0)
@@ -362,6 +413,7 @@ void record_settled(struct record *r, const struct look *l)
 	r->verified = false;
 	r->anchor_verified = false;
 	r->cross_mount = false;
+	r->link_refused = false;
 	r->path_busy = false;
 	r->mount_failed = false;
 	r->probed = (struct node){ 0 };

@@ -22,6 +22,10 @@
 #define PLAN_ASIDE_MAX       8
 #define PLAN_ASIDE_WINDOW_NS (60 * NSEC_PER_SEC)
 
+/* So often are mode and owner put back in a minute: another may be as stubborn. */
+#define PLAN_RESTORE_MAX       8
+#define PLAN_RESTORE_WINDOW_NS (60 * NSEC_PER_SEC)
+
 /* Back-off: the first wait, doubling up to the guard's interval. */
 #define PLAN_BACKOFF_FIRST_NS (10 * NSEC_PER_MSEC)
 
@@ -107,6 +111,7 @@ struct record {
 	bool verified;        /* link() has said that the path is taken */
 	bool anchor_verified; /* ... and that the anchor is */
 	bool cross_mount;     /* link() has said that it cannot reach the path */
+	bool link_refused;    /* ... that it may not: given away, or its private name is lost */
 	bool path_busy;       /* rename() has said that the path is mounted on */
 	bool mount_failed;
 	struct node probed; /* the stranger that was asked */
@@ -117,6 +122,8 @@ struct record {
 	uint32_t probes;         /* how often it was found alive */
 	uint32_t aside_count;
 	uint64_t aside_ns; /* when the present minute began */
+	uint32_t restore_count;
+	uint64_t restore_ns;
 
 	/* The present streak of failures, and the situation it was met in. */
 	uint32_t failures;

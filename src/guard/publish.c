@@ -33,15 +33,18 @@ int publish_link(struct guarded *g)
 		return PUBLISH_TAKEN;
 	/* Either end may be missing; which one shows in the next look. */
 	if (r == -ENOENT)
-		return -EAGAIN;
-	if (r == 0)
+		return c->draft ? -ESTALE : -EAGAIN;
+	if (r == 0) {
 		g->current->draft = false;
+		g->current->published = true;
+	}
 	return r;
 }
 
 /*
  * Rename what stands at dir/NAME to a private name of ours, in the same
- * directory where the anchors are on another mount.
+ * directory where the anchors cannot take it: they are on another mount, or
+ * were removed, or the disk is full.
  */
 static int take_away(struct guarded *g, int dir, struct spare *ret)
 {
@@ -51,7 +54,7 @@ static int take_away(struct guarded *g, int dir, struct spare *ret)
 	for (int i = 0; i < SPARE_TRIES && r == -EEXIST; i++) {
 		*ret = guarded_spare(g, g->place->anchors, ++g->generation, ".out");
 		r = p->rename(p->ctx, dir, g->name, ret->dir, ret->name.text, RENAME_TO_FREE);
-		if (r != -EXDEV)
+		if (r == 0 || r == -EEXIST || ret->dir == dir)
 			continue;
 		*ret = guarded_spare(g, NULL, g->generation, ".out");
 		ret->dir = dir;
@@ -104,6 +107,11 @@ static int make_twin(struct guarded *g, struct spare *ret)
 	for (int i = 0; i < SPARE_TRIES && r == -EEXIST; i++) {
 		*ret = guarded_spare(g, g->place->anchors, ++g->generation, ".out");
 		r = p->link_fd(p->ctx, c->handle, ret->dir, ret->name.text);
+		/* The anchor directory was removed, or is full: beside the path, then. */
+		if (r == 0 || r == -EEXIST || ret->dir == g->place->fd)
+			continue;
+		*ret = guarded_spare(g, NULL, g->generation, ".out");
+		r = p->link_fd(p->ctx, c->handle, ret->dir, ret->name.text);
 	}
 	return r;
 }
@@ -118,7 +126,7 @@ static int replace_in_two(struct guarded *g, const struct node *stale)
 	return r < 0 ? r : (publish_link(g) == PUBLISH_DONE ? 0 : -EAGAIN);
 }
 
-int publish_replace(struct guarded *g, const struct node *stale)
+static int replace_held(struct guarded *g, const struct node *stale)
 {
 	const struct guard_ports *p = g->engine->ports;
 	struct spare twin;
@@ -128,9 +136,13 @@ int publish_replace(struct guarded *g, const struct node *stale)
 		r = p->rename(p->ctx, twin.dir, twin.name.text, g->place->fd, g->name, RENAME_SWAP);
 	if (r == 0 && spare_is(g, &twin, stale)) {
 		g->current->draft = false;
+		g->current->published = true;
 		return p->unlink(p->ctx, twin.dir, twin.name.text);
 	}
-	if (r == 0) {
+	/* Our own name is below what is mounted there: names of one inode are not swapped. */
+	if (r == 0 && spare_is(g, &twin, &g->current->node)) {
+		r = -EBUSY;
+	} else if (r == 0) {
 		/* Not what was judged: swap back, nobody has lost anything. */
 		(void)p->rename(p->ctx, twin.dir, twin.name.text, g->place->fd, g->name,
 				RENAME_SWAP);
@@ -140,7 +152,36 @@ int publish_replace(struct guarded *g, const struct node *stale)
 		(void)p->unlink(p->ctx, twin.dir, twin.name.text);
 	if (r == -EXDEV || r == -EOPNOTSUPP || r == -EINVAL)
 		return replace_in_two(g, stale);
-	return r == -ENOENT ? -EAGAIN : r;
+	if (r == -ENOENT)
+		return g->current->draft ? -ESTALE : -EAGAIN;
+	return r;
+}
+
+/*
+ * Is @handle, what stands at the path, still the stale socket that was judged? It is held
+ * from here on: its number would else be used again as soon as it is gone, maybe by a
+ * stranger's new listener.
+ */
+static bool is_still_stale(const struct guarded *g, int handle, const struct node *stale)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node held;
+
+	return p->stat_fd(p->ctx, handle, &held) == 0 && node_same(&held, stale) &&
+	       (p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type) == PROBE_STALE ||
+		guarded_is_of_another(g, stale));
+}
+
+int publish_replace(struct guarded *g, const struct node *stale)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r, handle = p->handle_open(p->ctx, g->place->fd, g->name);
+
+	if (handle < 0)
+		return handle == -ENOENT ? -EAGAIN : handle;
+	r = is_still_stale(g, handle, stale) ? replace_held(g, stale) : -EAGAIN;
+	p->close(p->ctx, handle);
+	return r;
 }
 
 int publish_aside(struct guarded *g, const struct node *found)
@@ -174,11 +215,18 @@ int publish_mount(struct guarded *g, enum mount_on on)
 		r = p->mount_point_make(p->ctx, g->place->fd, g->name);
 		if (r == 0)
 			r = p->stat(p->ctx, g->place->fd, g->name, &c->mount_point);
+		/* Nobody listens on what we made: somebody may have been quicker. */
+		if (r == 0 && p->probe(p->ctx, g->place->fd, g->name, 0) != PROBE_STALE) {
+			c->mount_point = (struct node){ 0 };
+			r = -EAGAIN;
+		}
 	}
 	if (r == 0)
 		r = p->mount_over(p->ctx, c->handle, g->place->fd, g->name);
 	if (r == 0)
-		c->mounted = true;
+		c->published = true;
+	if (r == 0)
+		c->mounts++;
 	else if (c->mount_point.kind == NODE_SOCKET)
 		(void)publish_withdraw(g, g->place->fd, &c->mount_point);
 	return r;
@@ -189,12 +237,16 @@ void publish_unmount(struct guarded *g, struct listener *l)
 	const struct guard_ports *p = g->engine->ports;
 	struct node there;
 
-	if (!l->mounted)
+	if (!l->mounts)
 		return;
-	l->mounted = false;
-	if (p->stat(p->ctx, g->place->fd, g->name, &there) < 0 || !node_same(&there, &l->node) ||
-	    p->unmount(p->ctx, g->place->fd, g->name) < 0)
+	for (; l->mounts; l->mounts--)
+		if (p->stat(p->ctx, g->place->fd, g->name, &there) < 0 ||
+		    !node_same(&there, &l->node) || p->unmount(p->ctx, g->place->fd, g->name) < 0)
+			break;
+	if (l->mounts) {
+		l->mounts = 0;
 		return;
+	}
 	/* What shows now is what we made to mount on, unless somebody was quicker. */
 	if (l->mount_point.kind == NODE_SOCKET)
 		(void)publish_withdraw(g, g->place->fd, &l->mount_point);

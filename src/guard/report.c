@@ -34,8 +34,7 @@ static void report_lost(struct guarded *g, enum kedge_cause cause, uint64_t now_
 	report(g->engine, g, KEDGE_EVENT_LOST, 0, "");
 }
 
-/* Tell the owner of a listener that was just published for the first time. */
-static void announce(struct guarded *g)
+void report_listener(struct guarded *g)
 {
 	const struct engine_options *o = &g->engine->options;
 	int old_fd = -1;
@@ -72,7 +71,7 @@ static void report_back(struct guarded *g, uint64_t now_ns)
 	g->counts.rebinds += g->repair == KEDGE_EVENT_REBOUND;
 	g->lost_ns = 0;
 	g->state = KEDGE_STATE_REACHABLE;
-	announce(g);
+	report_listener(g);
 	if (!g->closed && g->repair != KEDGE_EVENT_LOST)
 		report(e, g, g->repair, 0, "");
 	if (!g->closed && e->options.on_event)

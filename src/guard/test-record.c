@@ -1,0 +1,134 @@
+/*
+ * What the planner remembers: the stories of bugs that simulated histories showed.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <errno.h>
+#include <cmocka.h>
+
+#include "guard/plan.h"
+
+/* Any time will do: the planner only compares. */
+#define NOW (1000 * NSEC_PER_SEC)
+
+static const struct node well = { .kind = NODE_SOCKET, .nlink = 2, .inode = 7, .mode = 0600 };
+static const struct node directory = { .kind = NODE_DIRECTORY, .inode = 2, .mode = 0755 };
+static const struct node stranger = { .kind = NODE_SOCKET, .inode = 9 };
+
+/* A record that nothing has gone wrong with, and a look at a path that is well. */
+static struct record a_record(void)
+{
+	return (struct record){ .want = well,
+				.want_dir = directory,
+				.keep = true,
+				.mounting = true,
+				.nlink = 2,
+				.interval_ns = 5 * NSEC_PER_SEC };
+}
+
+static struct look a_look(void)
+{
+	return (struct look){ .dir_node = directory,
+			      .path = LOOK_PATH_OURS,
+			      .path_node = well,
+			      .ours = well,
+			      .anchored = true };
+}
+
+/* A stranger's socket at the path, found stale twice. */
+static void judge_stale(struct record *r, struct look *l)
+{
+	l->path = LOOK_PATH_SOCKET;
+	l->path_node = stranger;
+	record_acted(r, ACTION_PROBE, PROBE_STALE, l, NOW - PLAN_STALE_SETTLE_NS);
+	record_acted(r, ACTION_PROBE, PROBE_STALE, l, NOW);
+}
+
+/* A stale socket at the path, judged twice, and nothing left of ours to put in its place. */
+static void test_nothing_to_replace_a_stale_socket_with(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+
+	(void)state;
+	judge_stale(&r, &l);
+	l.ours.nlink = 0;
+	assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_REBIND);
+	l.ours.nlink = 1;
+	l.listener_dead = true;
+	assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_REBIND);
+}
+
+/* Its number may be a new listener's by now: what was replaced, or changed, is not known. */
+static void test_a_replaced_socket_is_forgotten(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+
+	(void)state;
+	for (int result = 0; result >= -EAGAIN; result -= EAGAIN) {
+		judge_stale(&r, &l);
+		assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_REPLACE_STALE);
+		record_acted(&r, ACTION_REPLACE_STALE, result, &l, NOW);
+		assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_PROBE);
+	}
+}
+
+/* An inode that was given away cannot be linked by its maker: without a re-bind the path
+ * stayed lost. */
+static void test_given_away_is_bound_anew(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+
+	(void)state;
+	l.path = LOOK_PATH_FREE;
+	record_acted(&r, ACTION_LINK, -EPERM, &l, NOW);
+	assert_int_equal(guard_plan(&r, &l, r.retry_ns).action, ACTION_REBIND);
+}
+
+/* Two guards that each kept another mode of one directory took turns, without a pause. */
+static void test_rights_are_not_fought_over(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+
+	(void)state;
+	l.ours.mode = 0;
+	for (int i = 0; i < PLAN_RESTORE_MAX; i++) {
+		assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_RESTORE_MODE);
+		record_acted(&r, ACTION_RESTORE_MODE, 0, &l, NOW);
+	}
+	assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_BLOCK);
+	assert_int_equal(guard_plan(&r, &l, NOW).error, -EBUSY);
+	assert_int_equal(guard_plan(&r, &l, NOW + PLAN_RESTORE_WINDOW_NS).action,
+			 ACTION_RESTORE_MODE);
+}
+
+/* A stale socket that a crashed guard had mounted there cannot be renamed. */
+static void test_a_stale_mount_is_mounted_over(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+
+	(void)state;
+	judge_stale(&r, &l);
+	record_acted(&r, ACTION_REPLACE_STALE, -EBUSY, &l, NOW);
+	assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_BIND_MOUNT);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_to_replace_a_stale_socket_with),
+		cmocka_unit_test(test_a_replaced_socket_is_forgotten),
+		cmocka_unit_test(test_given_away_is_bound_anew),
+		cmocka_unit_test(test_rights_are_not_fought_over),
+		cmocka_unit_test(test_a_stale_mount_is_mounted_over),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
