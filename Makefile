@@ -2,6 +2,8 @@
 BUILD = build
 SANITIZE =
 TESTS =
+SEEDS = 1000000
+FIRST = 1
 PREFIX = /usr/local
 SECONDS = 60
 TARGET =
@@ -23,6 +25,12 @@ run:
 test:
 	@scripts/setup test
 	@SANITIZE="$(SANITIZE)" TESTS="$(TESTS)" scripts/test
+
+# SEEDS histories of the guard in the simulator, on all cores.
+sim:
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
+	@scripts/sim $(BUILD)/tests/sim/sim $(SEEDS) $(FIRST)
 
 setup:
 	@scripts/setup
@@ -70,6 +78,7 @@ help:
 	@echo 'make run          set up, build, serve the gateway in ./workspace'
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
 	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
+	@echo 'make sim           the guard through SEEDS simulated histories [SEEDS=N] [FIRST=S]'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make bench-conn    requests through a connection, without a socket'
@@ -78,4 +87,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test test-fresh setup demo bench bench-conn check fuzz install clean help
+.PHONY: all run test test-fresh setup demo bench bench-conn check fuzz install clean help sim
