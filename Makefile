@@ -3,6 +3,7 @@ BUILD = build
 SANITIZE =
 TESTS =
 SEEDS = 1000000
+MUTANT =
 FIRST = 1
 PREFIX = /usr/local
 SECONDS = 60
@@ -31,6 +32,11 @@ sim:
 	@scripts/setup
 	@$(MAKE) --no-print-directory all
 	@scripts/sim $(BUILD)/tests/sim/sim $(SEEDS) $(FIRST)
+
+# Bugs, planted one at a time in a copy of the tree: the tests must notice each.
+mutants:
+	@scripts/setup test
+	@scripts/mutants $(MUTANT)
 
 setup:
 	@scripts/setup
@@ -79,6 +85,7 @@ help:
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
 	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
 	@echo 'make sim           the guard through SEEDS simulated histories [SEEDS=N] [FIRST=S]'
+	@echo 'make mutants       planted bugs, and which test notices each [MUTANT=word]'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make bench-conn    requests through a connection, without a socket'
@@ -87,4 +94,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test test-fresh setup demo bench bench-conn check fuzz install clean help sim
+.PHONY: all run test test-fresh setup demo bench bench-conn check fuzz install clean help sim mutants

@@ -151,7 +151,8 @@ static int sockets_listener_node(void *ctx, int fd, const char *path, struct nod
 		return r < 0 ? r : -ESTALE;
 	}
 	r = diag_by_socket((uint32_t)socket.st_ino, &found);
-	if (r == 0 && (!found.has_path || found.path_inode != (uint32_t)there.st_ino))
+	/* The number alone may be that of a stranger's socket on what was mounted there. */
+	if (r == 0 && !diag_is_at(&found, there.st_dev, there.st_ino))
 		return -EINVAL;
 	if (r < 0)
 		r = compare_name(fd, path);

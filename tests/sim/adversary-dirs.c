@@ -222,6 +222,15 @@ void adversary_change_directory_rights(void)
 		(void)names_chmod(&the_world, t.dir.inode, modes[choose(5)]);
 }
 
+/* To stat() two mounts of one directory are one. */
+static bool is_mounted(const struct inode *root)
+{
+	for (unsigned i = 1; i < kernel.mount_count; i++)
+		if (kernel.mounts[i].attached && kernel.mounts[i].root == root)
+			return true;
+	return false;
+}
+
 void adversary_mount_over(void)
 {
 	struct target t;
@@ -232,7 +241,7 @@ void adversary_mount_over(void)
 	    kernel.mount_count + 8 > MOUNTS_MAX || kernel.filesystem_count + 2 > FILESYSTEMS_MAX)
 		return;
 	if (choose(3) == 2) {
-		if (kernel_walk(&the_world, t.bound, &root) < 0)
+		if (kernel_walk(&the_world, t.bound, &root) < 0 || is_mounted(root.inode))
 			return;
 	} else {
 		fresh = kernel_inode(kernel_filesystem(), INODE_DIRECTORY, &the_world, 0755);

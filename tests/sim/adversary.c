@@ -78,7 +78,10 @@ static struct socket *put_socket(void)
 
 	if (!target_aim(&t))
 		return NULL;
-	/* A plain server binds where the path is free; others rename over it. */
+	/* A plain server removes what is there, and binds; others rename over it. */
+	if (t.entry && choose(2) && t.entry->inode->kind != INODE_DIRECTORY &&
+	    names_unlink(&the_world, t.dir, t.name, false) == 0)
+		t.entry = NULL;
 	if (!t.entry)
 		name = t.name;
 	if (socket_bind(who, t.dir, name, 0, choose(2) ? 0600 : 0666, &s) < 0)
@@ -170,6 +173,13 @@ static void connect_client(void)
 	}
 }
 
+/* Whoever waits in the queue of a listener that is lost with all its names is not lost. */
+static void connect_and_remove(void)
+{
+	connect_client();
+	adversary_remove_directory();
+}
+
 /* A container has the inode of a listener mounted: it knows no path. */
 static void connect_to_inode(void)
 {
@@ -246,6 +256,7 @@ static const struct step steps[] = {
 	{ "unmount", 4, adversary_unmount },
 	{ "read-only, or full", 2, adversary_change_mount },
 	{ "a client connects", 8, connect_client },
+	{ "a client connects, and all is removed", 2, connect_and_remove },
 	{ "a client connects to an inode", 3, connect_to_inode },
 	{ "the server shuts its listener down", 2, shut_listener_down },
 	{ "link the socket elsewhere", 2, link_elsewhere },

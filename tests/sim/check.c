@@ -110,10 +110,8 @@ static bool is_out_of_reach(const struct entry *e)
 	const struct actor actor = { sim.profile.uid, 0 };
 	struct mount *any = &kernel.mounts[0];
 
-	for (unsigned i = 1; i < kernel.mount_count; i++)
-		if (kernel.mounts[i].attached && kernel.mounts[i].at == e)
-			return true;
-	return names_may_remove(&actor, (struct spot){ any, e->dir }, e) < 0;
+	return names_are_mounted_on(e) ||
+	       names_may_remove(&actor, (struct spot){ any, e->dir }, e) < 0;
 }
 
 static bool is_shared(int instance)

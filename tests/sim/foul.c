@@ -76,8 +76,21 @@ void foul_rmdir(struct guard_process *g, struct spot dir, const char *name)
 		sim_fail("removes the directory %s, which is not its own", name);
 }
 
+void foul_seen(struct guard_process *g, struct spot dir, const char *name)
+{
+	/* Paths of the tests have one letter; private names have more. */
+	if (!name[1])
+		g->path_seen = (struct sight){ dir.inode, name[0], sim.disturbances };
+}
+
 static void take(struct guard_process *g, struct entry *e)
 {
+	const struct sight *seen = &g->path_seen;
+
+	if (seen->dir == e->dir && seen->name == e->name[0] &&
+	    seen->disturbances == sim.disturbances)
+		sim_fail("takes %s away, a %s that it has seen not to be its own", e->name,
+			 kind_of(e->inode));
 	g->kidnap = (struct kidnap){ .entry = e, .dir = e->dir, .disturbances = sim.disturbances };
 	(void)snprintf(g->kidnap.name, sizeof(g->kidnap.name), "%s", e->name);
 }
@@ -101,6 +114,9 @@ void foul_rename(struct guard_process *g, struct spot from, const char *from_nam
 		return;
 	if (how == RENAME_TO_FREE && target && !target->going)
 		return;
+	/* The kernel will say EBUSY. */
+	if (names_are_mounted_on(e) || (target && names_are_mounted_on(target)))
+		return;
 	if (g->kidnap.entry == e) {
 		/* On its way back. */
 		if (dir.inode == g->kidnap.dir && strcmp(name, g->kidnap.name) == 0)
@@ -122,9 +138,9 @@ void foul_kidnaps(struct guard_process *g)
 	if (!k->entry)
 		return;
 	there = kernel_entry(k->dir, k->name);
-	/* In its absence its name was taken, or the world stepped in. */
-	if (k->entry->dir && there != k->entry && !there && k->disturbances == sim.disturbances &&
-	    k->dir->nlink)
+	/* In its absence the world took its name, or stepped in otherwise. */
+	if (k->entry->dir && there != k->entry && (!there || there->maker) &&
+	    k->disturbances == sim.disturbances && k->dir->nlink)
 		sim_fail("took %s away, a %s that is not its own, and did not put it back", k->name,
 			 kind_of(k->entry->inode));
 	k->entry = NULL;

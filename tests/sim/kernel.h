@@ -194,6 +194,8 @@ int names_may_remove(const struct actor *actor, struct spot dir, const struct en
 
 int names_mount(const struct actor *actor, struct spot root, struct spot dir, const char *name);
 int names_unmount(const struct actor *actor, struct spot dir, const char *name);
+/* Whether something is mounted on it, seen from anywhere. */
+bool names_are_mounted_on(const struct entry *e);
 struct mount *names_mounted_at(const struct mount *parent, const struct entry *at);
 
 /* sockets.c */

@@ -14,10 +14,11 @@
 /* Replays that shrinking one failure may take. */
 #define SHRINK_TRIES_MAX 20000
 
-#define FAILURES_SHOWN_MAX 5
+/* So many are told of by default. */
+#define FAILURES_MAX 5
 
 struct options {
-	uint64_t first, count;
+	uint64_t first, count, failures_max;
 	bool one, tracing, raw;
 	const char *list;
 	double seconds; /* 0: no limit but @count */
@@ -189,7 +190,7 @@ static int run_many(const struct options *o)
 	double began = now(), took;
 	uint64_t run = 0, failures = 0;
 
-	while (run < o->count && (o->raw || failures < FAILURES_SHOWN_MAX)) {
+	while (run < o->count && failures < o->failures_max) {
 		uint64_t seed = o->first + run;
 
 		if (o->seconds > 0 && run % 64 == 0 && now() - began > o->seconds)
@@ -212,7 +213,7 @@ static int run_many(const struct options *o)
 static int usage(const char *name)
 {
 	(void)fprintf(stderr,
-		      "usage: %s [--seeds N] [--first S] [--seconds T] [--raw]\n"
+		      "usage: %s [--seeds N] [--first S] [--seconds T] [--failures N] [--raw]\n"
 		      "       %s --seed S [--trace]\n"
 		      "       %s --replay LIST [--trace]\n",
 		      name, name, name);
@@ -229,9 +230,10 @@ int main(int argc, char **argv)
 		{ "replay", required_argument, NULL, 'r' },
 		{ "seconds", required_argument, NULL, 'T' },
 		{ "raw", no_argument, NULL, 'R' },
+		{ "failures", required_argument, NULL, 'F' },
 		{ 0 },
 	};
-	struct options o = { .first = 1, .count = 10000 };
+	struct options o = { .first = 1, .count = 10000, .failures_max = FAILURES_MAX };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", table, NULL)) >= 0) {
@@ -255,6 +257,9 @@ int main(int argc, char **argv)
 		case 'T':
 			o.seconds = strtod(optarg, NULL);
 			o.count = UINT64_MAX;
+			break;
+		case 'F':
+			o.failures_max = strtoull(optarg, NULL, 10);
 			break;
 		case 'R':
 			o.raw = true;

@@ -121,7 +121,7 @@ static void remove_from_dir(struct entry *e)
 	notify(e->dir, NOTICE_ENTRIES);
 }
 
-static bool is_mounted_on(const struct entry *e)
+bool names_are_mounted_on(const struct entry *e)
 {
 	for (unsigned i = 1; i < kernel.mount_count; i++)
 		if (kernel.mounts[i].attached && kernel.mounts[i].at == e)
@@ -153,7 +153,7 @@ int names_unlink(const struct actor *actor, struct spot dir, const char *name, b
 		return r;
 	if (e->inode->kind == INODE_DIRECTORY)
 		return -EISDIR;
-	if (is_mounted_on(e))
+	if (names_are_mounted_on(e))
 		return -EBUSY;
 	unlink_entry(e, going);
 	return 0;
@@ -171,7 +171,7 @@ int names_rmdir(const struct actor *actor, struct spot dir, const char *name)
 	if (inode->kind != INODE_DIRECTORY)
 		return -ENOTDIR;
 	kernel_settle(inode);
-	if (is_mounted_on(e))
+	if (names_are_mounted_on(e))
 		return -EBUSY;
 	if (inode->entries)
 		return -ENOTEMPTY;
@@ -223,7 +223,7 @@ static int check_target(const struct actor *actor, struct spot dir, struct entry
 	r = names_may_remove(actor, dir, target);
 	if (r < 0)
 		return r;
-	if (is_mounted_on(target))
+	if (names_are_mounted_on(target))
 		return -EBUSY;
 	if (kind == RENAME_OVER && target->inode->kind == INODE_DIRECTORY)
 		return source->inode->kind == INODE_DIRECTORY ? -ENOTEMPTY : -EISDIR;
@@ -250,7 +250,7 @@ int names_rename(const struct actor *actor, struct spot from, const char *from_n
 	/* Two links of one inode: nothing is done, and success reported. */
 	if (target && target->inode == source->inode)
 		return 0;
-	if (is_mounted_on(source))
+	if (names_are_mounted_on(source))
 		return -EBUSY;
 	r = check_target(actor, dir, source, target, kind);
 	if (r < 0)

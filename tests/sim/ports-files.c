@@ -129,6 +129,7 @@ static int port_stat(void *ctx, int dir, const char *name, struct node *ret)
 
 	*ret = (struct node){ 0 };
 	g->looked = sim.disturbances;
+	foul_seen(g, call_dir(g, dir), name);
 	return CALL(g, "stat", name, errors_stat, false, stat_name(g, dir, name, ret));
 }
 

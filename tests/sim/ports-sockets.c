@@ -76,7 +76,7 @@ static int listener_node(struct guard_process *g, int fd, const char *path, stru
 		return -EINVAL;
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
-	if (at.inode->kind != INODE_SOCKET || at.inode->number != s->inode->number)
+	if (at.inode != s->inode)
 		return -EINVAL;
 	*ret = kernel_node(at.inode);
 	return 0;
@@ -115,6 +115,9 @@ static int probe(struct guard_process *g, int dir, const char *name, int type)
 	struct spot at;
 	int r = kernel_lookup(&g->os.actor, call_dir(g, dir), name, &at);
 
+	/* A connection goes through links, so only a socket was seen. */
+	if (at.inode && at.inode->kind == INODE_SOCKET)
+		foul_seen(g, call_dir(g, dir), name);
 	if (r == 0)
 		r = socket_connect(&g->os.actor, at, type, &s);
 	switch (r) {

@@ -29,6 +29,13 @@ struct kidnap {
 	unsigned disturbances; /* that there had been at that moment */
 };
 
+/* A look at a path, and the disturbances that there had been. */
+struct sight {
+	const struct inode *dir;
+	char name;
+	unsigned disturbances;
+};
+
 struct guard_process {
 	struct process os;
 	int index;
@@ -49,6 +56,7 @@ struct guard_process {
 	long allocations;
 	struct kidnap kidnap;
 	unsigned looked; /* disturbances that there had been at its last look at a name */
+	struct sight path_seen;
 	uint64_t first_generation;
 };
 
@@ -149,6 +157,8 @@ void adversary_rest(void);
 
 /* foul.c: judges each deed of a guard before it is done. */
 
+/* It has just looked at a name. */
+void foul_seen(struct guard_process *g, struct spot dir, const char *name);
 void foul_unlink(struct guard_process *g, struct spot dir, const char *name);
 void foul_rmdir(struct guard_process *g, struct spot dir, const char *name);
 void foul_rename(struct guard_process *g, struct spot from, const char *from_name, struct spot dir,
