@@ -296,6 +296,7 @@ struct kedge_listen_options {
  *         -ENAMETOOLONG: the last component leaves no room for the anchor's
  *                       suffix in the file system's 255 bytes;
  *         -EEXIST:      this guard guards that path already;
+ *         -ECANCELED:   a callback closed the path before the call returned;
  *         -EADDRINUSE:  somebody listens there, or holds the lock of the path;
  *         -EISDIR, -ENOTSOCK: a directory, or another file, stands there;
  *         -ENOENT, -ENOTDIR, -EACCES, -EROFS, -ENOSPC, -EMFILE, -ENFILE,

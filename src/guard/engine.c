@@ -21,7 +21,6 @@ void engine_init(struct engine *e, const struct guard_ports *ports,
 	e->watches.ports = ports;
 	list_init(&e->places);
 	list_init(&e->dirty);
-	list_init(&e->closed);
 	e->turn = 1;
 }
 
@@ -203,12 +202,20 @@ void engine_forget(struct engine *e, struct guarded *g)
 		e->safety_ns = TIME_NEVER;
 }
 
-void engine_release(struct engine *e, struct guarded *g)
+void engine_release(struct guarded *g)
 {
-	if (e->busy == g)
-		list_append(&e->closed, &g->dirty);
-	else
+	if (g->held == 0)
 		guarded_free(g);
+}
+
+/* Let go of what was held over callbacks. Return: whether one of them has closed it. */
+static bool let_go(struct guarded *g)
+{
+	bool closed = g->closed;
+
+	if (--g->held == 0 && closed)
+		guarded_free(g);
+	return closed;
 }
 
 static bool is_watched(const struct guarded *g)
@@ -273,9 +280,12 @@ int engine_add(struct engine *e, const char *path, const struct listen_config *c
 	g->state = KEDGE_STATE_REACHABLE;
 	engine_hint(e, g);
 	*ret = g;
+	g->held++;
 	report(e, g, KEDGE_EVENT_LISTENING, 0, "");
 	if (!g->closed && !is_watched(g))
 		watch_again(g);
+	if (let_go(g))
+		return error_set(error, -ECANCELED, "%s was closed by a callback", path);
 	return 0;
 }
 
@@ -367,26 +377,19 @@ static bool take_step(struct guarded *g)
 	return !g->closed;
 }
 
-static void free_closed(struct engine *e)
-{
-	struct list *it;
-
-	while ((it = list_first(&e->closed)))
-		guarded_free(list_entry(it, struct guarded, dirty));
-}
-
 static void take_turn(struct engine *e, struct guarded *g)
 {
 	unsigned steps = 0;
 
 	e->busy = g;
+	g->held++;
 	g->backing_seen = false;
 	while (steps < TURN_STEPS_MAX && take_step(g))
 		steps++;
 	if (!g->closed && steps == TURN_STEPS_MAX)
 		rest_until(g, engine_now(e) + TURN_REST_NS);
 	e->busy = NULL;
-	free_closed(e);
+	(void)let_go(g);
 }
 
 static void hint_due(struct engine *e, uint64_t now)

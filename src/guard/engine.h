@@ -27,7 +27,6 @@ struct engine {
 	size_t count;
 	struct list places;
 	struct list dirty;     /* struct guarded.dirty */
-	struct list closed;    /* closed in the midst of their own turn: freed after it */
 	uint64_t turn;         /* counts looks that may share what they saw of a directory */
 	uint64_t safety_ns;    /* the next safety look; TIME_NEVER: none */
 	struct guarded *busy;  /* whose turn it is */
@@ -85,7 +84,7 @@ int engine_enter(struct engine *e, struct place *place);
 void engine_forget(struct engine *e, struct guarded *g);
 
 /* Free a path that was forgotten: now, or at the end of its own turn. */
-void engine_release(struct engine *e, struct guarded *g);
+void engine_release(struct guarded *g);
 
 /* report.c: what is told to the owner. */
 

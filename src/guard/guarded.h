@@ -73,7 +73,8 @@ struct guarded {
 	bool hinted; /* an event spoke of our inode, and no look has settled it since */
 	/* Of this turn's first look, and good until something but a link is done. */
 	bool backing_seen, listener_dead, anchored;
-	bool closed; /* kedge_guard_close() came, maybe from a callback in our midst */
+	bool closed;   /* kedge_guard_close() came, maybe from a callback in our midst */
+	unsigned held; /* by functions that go on with it after a callback: freed by the last */
 
 	/* What was said of it. */
 	enum kedge_state state;

@@ -365,7 +365,7 @@ void guarded_stop(struct guarded *g)
 	if (was_well)
 		report(e, g, KEDGE_EVENT_STOPPED, 0,
 		       r == 0 ? "path removed" : "path left as it is");
-	engine_release(e, g);
+	engine_release(g);
 }
 
 void guarded_abandon(struct guarded *g)

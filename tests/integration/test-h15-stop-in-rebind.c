@@ -200,7 +200,43 @@ static void another_path_in_a_callback(struct fixture *f)
 	assert_int_equal(count_names(f->dir, ""), 2);
 }
 
+/* The first thing that is told of a path: listen() went on with what was freed by then. */
+static void at_listening(struct fixture *f)
+{
+	int fd = -1;
+
+	start_guard(f, KEDGE_INTERVAL_NONE);
+	when.at_event = KEDGE_EVENT_LISTENING;
+	f->on_event = stop_at_event;
+	assert_int_equal(kedge_guard_listen(f->guard, f->path, &f->listen, &fd, NULL), -ECANCELED);
+	assert_int_equal(fd, -1);
+	assert_int_equal(when.stopped, 1);
+	assert_int_equal(kedge_names(f), 0);
+	f->fd = also_listen(f, f->path);
+	assert_true(reachable(f));
+}
+
+static void stop_again(struct fixture *f, const struct kedge_event *event)
+{
+	if (event->kind != KEDGE_EVENT_STOPPED)
+		return;
+	when.stopped++;
+	assert_int_equal(kedge_guard_close(f->guard, f->path), -ENOENT);
+}
+
+/* The last thing that is told of it: it was stopped once more, and freed twice. */
+static void at_stopped(struct fixture *f)
+{
+	start_listening(f, KEDGE_INTERVAL_NONE);
+	f->on_event = stop_again;
+	assert_int_equal(kedge_guard_close(f->guard, f->path), 0);
+	assert_int_equal(when.stopped, 1);
+	assert_int_equal(kedge_names(f), 0);
+}
+
 static const struct test_case cases[] = {
+	{ "h15 stopped at listening", at_listening, ANYWHERE },
+	{ "h15 stopped at stopped", at_stopped, ANYWHERE },
 	{ "h15 stopped at lost", at_lost, ANYWHERE },
 	{ "h15 stopped at rebound", at_rebound, ANYWHERE },
 	{ "h15 stopped at recovered", at_recovered, ANYWHERE },

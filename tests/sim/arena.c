@@ -82,10 +82,11 @@ void *__wrap_calloc(size_t count, size_t size)
 
 void __wrap_free(void *memory)
 {
-	struct block *b = memory;
+	struct block *b;
 
-	if (!b--)
+	if (!memory)
 		return;
+	b = (struct block *)memory - 1;
 	if (!b->owner)
 		sim_fail("memory is freed twice");
 	b->owner->allocations--;
