@@ -175,7 +175,8 @@ served('skill_*: no skill server runs here', async ({ socket }) => {
 });
 
 served('echo: the value byte for byte', async ({ socket }) => {
-	for (const value of ['1.50', '-0.0e+00', '"\\u00e9\\/"', '{"b":1, "a":[ ],"b":2}', 'null', '""']) {
+	for (const value of ['1.50', '-0.0e+00', '"\\u00e9\\/"', '{"b":1, "a":[ ],"b":2}', 'null', '""',
+		...[4093, 4094, 4095, 100000].map((n) => `"${'x'.repeat(n)}"`)]) {
 		const c = await Client.connect(socket);
 		c.write(frame(`{"id":"1","method":"echo","params":{"value":${value}}}`));
 		same((await c.whole(0)).text, `{"id":"1","result":{"echoed":${value}}}`);
