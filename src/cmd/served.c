@@ -214,8 +214,9 @@ void served_stop(struct served *s, unsigned grace_ms)
 {
 	if (!s->server)
 		return;
-	if (s->service->stopping && s->state)
+	if (s->service->stopping && s->state && !s->stopping)
 		s->service->stopping(s->state);
+	s->stopping = true;
 	kedge_server_stop(s->server, grace_ms, on_stopped, s);
 }
 

@@ -18,6 +18,7 @@ struct served {
 	struct kedge_server *server;
 	struct forward *forward; /* NULL: nothing is passed on */
 	void *state;             /* of the service */
+	bool stopping;           /* the service has been told */
 	void (*on_stopped)(void *userdata);
 	void *userdata;
 };
