@@ -4,7 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { Client, ZERO, ask, call, frame, hwmKiB, kedge, main, message, same, serveNames, test, until }
 	from './lib.mjs';
-import { ask as askLines } from '../gateway/lib.mjs';
+import { ask as askLines, connect } from '../gateway/lib.mjs';
 
 // What it was asked, who was cancelled, how many connections it has.
 class Upstream {
@@ -192,6 +192,94 @@ test('a gateway in front of an assistant: lines, bodies without their bytes', as
 		same(await gateway.end(), 0);
 	} finally {
 		for (const s of [gateway, assistant]) if (s.status === null) await s.end('SIGKILL');
+	}
+});
+
+// A server of lines with one stream: ticks, for as long as it is subscribed to.
+class Ticker {
+	constructor(socket) {
+		Object.assign(this, { socket, asked: [], clients: new Set() });
+	}
+
+	async start() {
+		this.server = net.createServer((c) => {
+			let text = '';
+			c.open = new Map();
+			this.clients.add(c);
+			c.on('error', () => {}).on('close', () => this.clients.delete(c));
+			c.on('data', (d) => {
+				text += d;
+				for (let at; (at = text.indexOf('\n')) >= 0; text = text.slice(at + 1))
+					this.answer(c, JSON.parse(text.slice(0, at)));
+			});
+		});
+		await new Promise((done) => this.server.listen(this.socket, done));
+	}
+
+	answer(c, r) {
+		const say = (value) => c.write(JSON.stringify({ id: r.id, ...value }) + '\n');
+		this.asked.push(r);
+		if (r.method === 't.subscribe' && r.params.bad) say({ error: 'no such', statusCode: 404, errorCode: 'NOT_FOUND' });
+		else if (r.method === 't.subscribe') {
+			say({ result: { subscribed: true } });
+			c.open.set(r.id, say);
+		} else say({ result: { closed: c.open.delete(r.params.subscribeId) } });
+	}
+
+	tick(payload) {
+		for (const c of this.clients) for (const say of c.open.values()) say({ event: 'delivery', payload });
+	}
+
+	async stop() {
+		for (const c of this.clients) c.destroy();
+		await new Promise((done) => this.server.close(done));
+	}
+}
+
+test('subscriptions on lines: the id is the client\'s own', async (dir) => {
+	const t = new Ticker(path.join(dir, 't.sock'));
+	await t.start();
+	const server = await serveNames(dir, ['gateway'], '--forward', `t.=${t.socket}`);
+	const subscribe = (id, more = {}) => `{"id":${id},"method":"t.subscribe","params":${JSON.stringify(more)}}\n`;
+	try {
+		const a = await connect(server.gateway), b = await connect(server.gateway);
+		a.write(subscribe('"s:1"'));
+		b.write(subscribe('"s:1"'));
+		same(await a.lines(1), ['{"id":"s:1","result":{"subscribed":true}}']);
+		await b.lines(1);
+		a.write(subscribe('"s:1"') + subscribe('"s:2"', { bad: true }));
+		same((await a.lines(3)).slice(1).sort(), [
+			'{"id":"s:1","error":"Stream id already active: s:1","statusCode":400,"errorCode":"BAD_REQUEST"}',
+			'{"id":"s:2","error":"no such","statusCode":404,"errorCode":"NOT_FOUND"}']);
+		t.tick({ n: 1 });
+		for (const c of [a, b])
+			same((await c.lines(c === a ? 4 : 2)).at(-1), '{"id":"s:1","event":"delivery","payload":{"n":1}}');
+		a.write('{"id":"c","method":"t.subscribe.close","params":{"subscribeId":"s:1"}}\n');
+		same((await a.lines(5)).at(-1), '{"id":"c","result":{"closed":true}}');
+		t.tick({ n: 2 });
+		same((await b.lines(3)).at(-1), '{"id":"s:1","event":"delivery","payload":{"n":2}}');
+		// The id is free again; an unknown one is the other side's to answer.
+		a.write('{"id":"d","method":"t.subscribe.close","params":{"subscribeId":"s:1"}}\n' + subscribe('"s:1"'));
+		same((await a.lines(7)).slice(5).sort(),
+			['{"id":"d","result":{"closed":false}}', '{"id":"s:1","result":{"subscribed":true}}']);
+		b.destroy();
+		await until(() => t.clients.size === 1, 'its connection there goes as well');
+		// Who does not read loses the subscription, and nothing is kept for it.
+		a.pause();
+		const big = 'x'.repeat(100000);
+		await until(() => (t.tick(big), t.asked.at(-1).method === 't.subscribe.close'), 'it is closed there');
+		a.resume();
+		await until(() => a.text.includes('not draining'), 'it is told');
+		same(a.text.endsWith('{"id":"s:1","error":"Stream s:1 closed: client not draining (socket buffer ' +
+			'exceeded 1048576 bytes)","statusCode":503,"errorCode":"SERVICE_UNAVAILABLE"}\n'), true);
+		a.write(subscribe('"s:9"'));
+		await until(() => a.text.includes('"id":"s:9","result"'), 'it goes on');
+		await t.stop();
+		await until(() => a.text.endsWith('{"id":"s:9","error":"the connection was lost","statusCode":502,' +
+			'"errorCode":"BAD_GATEWAY"}\n'), 'its end is told');
+		a.destroy();
+	} finally {
+		if (server.status === null) await server.end('SIGKILL');
 	}
 });
 
