@@ -5,7 +5,7 @@
 #include "base/cleanup.h"
 #include "wire/json.h"
 
-const struct service *const services[] = { &gateway_service, &assistant_service };
+const struct service *const services[] = { &gateway_service, &assistant_service, &skill_service };
 const size_t service_count = ARRAY_SIZE(services);
 
 _Static_assert(ARRAY_SIZE(services) <= SERVICES_MAX, "room for each");

@@ -74,4 +74,4 @@ const struct service *service_find(const char *name);
 /* {"echoed":VALUE}: on every socket, for tests and benches. */
 void service_echo(const struct kedge_call *call, void *userdata);
 
-extern const struct service gateway_service, assistant_service;
+extern const struct service gateway_service, assistant_service, skill_service;

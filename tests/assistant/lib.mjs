@@ -1,31 +1,9 @@
 // A client that speaks frames, and legacy lines, as the protocol's document has them.
 import fs from 'node:fs';
 import net from 'node:net';
-import path from 'node:path';
-import { spawn } from 'node:child_process';
 import { until } from '../gateway/lib.mjs';
 
 export * from '../gateway/lib.mjs';
-
-const KEDGE = path.resolve(process.argv[2]);
-
-// Serve some servers in a workspace; sockets by name, and the log as it grows.
-export async function serveNames(dir, names, ...args) {
-	const child = spawn(KEDGE, ['serve', ...names, '--workspace', dir, ...args]);
-	const server = { dir, child, log: '', status: null };
-	server.socket = path.join(dir, 'assistant.sock');
-	server.gateway = path.join(dir, 'gateway.sock');
-	child.stdout.on('data', (d) => (server.log += d));
-	child.stderr.on('data', (d) => (server.log += d));
-	child.on('close', (code, signal) => (server.status = signal ?? code));
-	server.end = async (signal = 'SIGTERM') => {
-		child.kill(signal);
-		await until(() => server.status !== null, 'the server ends');
-		return server.status;
-	};
-	await until(() => server.status !== null || server.log.includes('listening at'), 'a start');
-	return server;
-}
 
 export const frame = (data) => {
 	const bytes = Buffer.from(data);

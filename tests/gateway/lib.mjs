@@ -34,10 +34,14 @@ export const kedge = (args, options = {}) =>
 
 export const workspace = () => fs.mkdtempSync(path.join(os.tmpdir(), 'kedge gw-'));
 
-export async function serve(dir, ...args) {
-	const socket = path.join(dir, 'gateway.sock');
-	const child = spawn(KEDGE, ['serve', 'gateway', '--workspace', dir, ...args]);
-	const server = { dir, socket, child, log: '', status: null };
+// Serve some servers in a workspace: their sockets by name, and the log as it grows.
+export async function serveNames(dir, names, ...args) {
+	const child = spawn(KEDGE, ['serve', ...names, '--workspace', dir, ...args]);
+	const server = { dir, child, log: '', status: null };
+	const count = names.includes('all') ? 3 : new Set(names).size;
+	for (const name of ['gateway', 'assistant', 'assistant-skill'])
+		server[name] = path.join(dir, `${name}.sock`);
+	server.socket = names.length === 1 && server[names[0]] || server.assistant;
 	servers.push(server);
 	child.on('error', (e) => (server.status = e.code));
 	child.stdin.on('error', () => {});
@@ -49,10 +53,13 @@ export async function serve(dir, ...args) {
 		await until(() => server.status !== null, 'the server ends');
 		return server.status;
 	};
-	await until(() => server.status !== null || server.log.includes('listening at'), 'a start');
+	const listening = () => server.log.split('listening at').length - 1;
+	await until(() => server.status !== null || listening() >= count, 'a start');
 	if (server.status !== null) throw new Error(`the server ended at its start: ${server.status}`);
 	return server;
 }
+
+export const serve = (dir, ...args) => serveNames(dir, ['gateway'], ...args);
 
 // A connection that keeps what it gets, line by line. One that breaks is over, and no more:
 // a server may well be gone before its client has written all.

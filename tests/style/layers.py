@@ -9,8 +9,8 @@ MAY["api"] = [*MAY["sys"], "sys"]
 MAY["loop"] = [*MAY["api"], "api"]
 MAY["services"] = [*MAY["loop"], "loop"]
 MAY["cmd"] = [*MAY["services"], "services"]
-ABOVE = {"uv.h": {"loop", "services", "cmd"}, "sqlite3.h": {"services"}, "jansson.h": {"services"},
-         "systemd/sd-daemon.h": {"cmd"}}
+ABOVE = {"uv.h": {"loop", "services", "cmd"}, "sqlite3.h": {"services"},
+         "jansson.h": {"services"}, "pcre2.h": {"services"}, "systemd/sd-daemon.h": {"cmd"}}
 LINES_MAX = 500
 
 sources = [os.path.join(d, f) for d, _, files in os.walk(os.path.join(ROOT, "src"))
