@@ -161,7 +161,7 @@ static int start(struct program *p, const char *path, struct kedge_error *error)
 	struct kedge_guard_options options = { .size = sizeof(options),
 					       .on_listener = on_listener,
 					       .userdata = p };
-	int fd, r = kedge_guard_new(&p->guard, &options);
+	int fd = -1, r = kedge_guard_new(&p->guard, &options);
 
 	if (r == 0)
 		r = kedge_guard_listen(p->guard, path, NULL, &fd, error);

@@ -152,9 +152,9 @@ int config_read(const char *file, config_item_fn *fn, void *userdata, struct ked
 	if (r < 0) {
 		r = error_set(error, r, "%s: %s", file,
 			      r == -EFBIG ? "more than 1 MiB is no configuration" : error_words(r));
-	} else if (memchr(text.data, '\0', text.end)) {
+	} else if (text.data && memchr(text.data, '\0', text.end)) {
 		r = error_set(error, -EINVAL, "%s: a NUL is in it; it is no text", file);
-	} else {
+	} else if (text.data) {
 		text.data[text.end] = '\0';
 		r = take_lines(text.data, &item, fn, userdata, error);
 	}

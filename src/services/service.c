@@ -28,18 +28,16 @@ void service_echo(const struct kedge_call *call, void *userdata)
 {
 	struct kedge_span value = json_member(call->params, "value");
 	char few[ECHO_BYTES + sizeof("{\"echoed\":}")];
-	_cleanup_(freep) char *many = NULL;
-	char *text = few;
+	_cleanup_(freep) char *many = value.size > ECHO_BYTES ? malloc(value.size + 16) : NULL;
+	char *text = many ? many : few;
 
 	(void)userdata;
-	if (!value.size)
-		value = kedge_span("null");
-	if (value.size > ECHO_BYTES)
-		text = many = malloc(value.size + sizeof("{\"echoed\":}"));
-	if (!text) {
+	if (value.size > ECHO_BYTES && !many) {
 		(void)kedge_call_refuse(call, 500, "out of memory");
 		return;
 	}
+	if (!value.size)
+		value = kedge_span("null");
 	memcpy(text, "{\"echoed\":", 10);
 	memcpy(text + 10, value.data, value.size);
 	text[10 + value.size] = '}';
