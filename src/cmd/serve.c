@@ -269,7 +269,7 @@ const struct command command_serve = {
 	.name = "serve",
 	.summary = "run servers whose paths cannot be lost",
 	.help = "Usage: kedge serve all|NAME... [OPTION]...\n"
-		"Names: gateway, assistant. All run in one process, on one loop.\n\n"
+		"Names: gateway, assistant, assistant-skill (or skill); all in one process.\n\n"
 		"  --config FILE        options as KEY = VALUE, sections [general], [NAME]\n"
 		"  --check-config       say whether that file is right, and end\n"
 		"  --workspace DIR      where their data is ($VELLUM_WORKSPACE_DIR, or\n"

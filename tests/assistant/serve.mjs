@@ -24,8 +24,8 @@ async function during(server, run) {
 
 test('all: one process, each server with its own guard', async (dir) => {
 	await during(await serveNames(dir, ['all']), async (s) => {
-		same((await call(s.socket, 'health')).result.sockets.map((x) => x.name).slice(0, 2),
-			['gateway', 'assistant']);
+		same((await call(s.socket, 'health')).result.sockets.map((x) => x.name),
+			['gateway', 'assistant', 'assistant-skill']);
 		same((await callLines(s.gateway, 'echo', { value: 1 })).result, { echoed: 1 });
 		for (const socket of [s.socket, s.gateway]) fs.unlinkSync(socket);
 		await until(() => call(s.socket, 'healthz').then(() => true, () => false), 'the assistant is back');
@@ -44,6 +44,10 @@ test('names: one or more, twice is once', async (dir) => {
 	});
 	await during(await serveNames(dir, ['assistant']), async (s) => {
 		same([fs.existsSync(s.socket), fs.existsSync(s.gateway)], [true, false]);
+		same(await s.end(), 0);
+	});
+	await during(await serveNames(dir, ['skill']), async (s) => {
+		same(s.log.includes('assistant-skill: listening at'), true);
 		same(await s.end(), 0);
 	});
 });
