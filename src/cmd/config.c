@@ -1,5 +1,6 @@
 #include "cmd/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -149,6 +150,7 @@ int config_read(const char *file, config_item_fn *fn, void *userdata, struct ked
 	struct buf text = BUF_INIT;
 	int r = read_whole(file, &text);
 
+	assert(r < 0 || text.data);
 	if (r < 0) {
 		r = error_set(error, r, "%s: %s", file,
 			      r == -EFBIG ? "more than 1 MiB is no configuration" : error_words(r));

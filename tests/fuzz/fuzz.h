@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Aborts, also where assert() is compiled out: both drivers note the input. */
 #define FUZZ_ASSERT(condition)                                                                     \
@@ -35,10 +36,10 @@ static inline uint64_t fuzz_random(uint64_t *state)
 /* A copy of its own size, so that a byte read beyond its end is seen by the sanitizers. */
 static inline char *fuzz_copy(const void *data, size_t size)
 {
-	char *copy = malloc(size ? size : 1);
+	char *copy = calloc(1, size ? size : 1);
 
 	FUZZ_ASSERT(copy);
-	for (size_t i = 0; i < size; i++)
-		copy[i] = ((const char *)data)[i];
+	if (size)
+		memcpy(copy, data, size);
 	return copy;
 }
