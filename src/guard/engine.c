@@ -269,6 +269,9 @@ int engine_add(struct engine *e, const char *path, const struct listen_config *c
 	e->busy = g;
 	r = guarded_start(g, adopted_fd, error);
 	e->busy = busy;
+	/* A callback of the start may have been quicker with the same path. */
+	if (r == 0 && engine_find(e, path))
+		r = error_set(error, -EEXIST, "%s is guarded already", path);
 	if (r == 0)
 		r = index_path(e, g);
 	if (r < 0) {

@@ -15,6 +15,23 @@
 /* Names NAME.displaced.1 to .999 are tried; beyond that somebody should tidy up. */
 #define ASIDE_NAMES_MAX 999
 
+/* Is @node what stands under the private name? */
+static bool spare_is(const struct guarded *g, const struct spare *at, const struct node *node)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node there;
+
+	return p->stat(p->ctx, at->dir, at->name.text, &there) == 0 && node_same(&there, node);
+}
+
+static bool is_at_path(const struct guarded *g, const struct node *node)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node there;
+
+	return p->stat(p->ctx, g->place->fd, g->name, &there) == 0 && node_same(&there, node);
+}
+
 int publish_link(struct guarded *g)
 {
 	const struct guard_ports *p = g->engine->ports;
@@ -24,13 +41,19 @@ int publish_link(struct guarded *g)
 
 	if (c->draft)
 		r = p->rename(p->ctx, at.dir, at.name.text, g->place->fd, g->name, RENAME_TO_FREE);
-	else if (c->home)
+	else if (c->home && spare_is(g, &at, &c->node))
 		r = p->link(p->ctx, at.dir, at.name.text, g->place->fd, g->name);
 	/* The anchor went away, or was replaced: any name of the inode will do. */
 	if (r == -ENOENT && !c->draft)
 		r = p->link_fd(p->ctx, c->handle, g->place->fd, g->name);
 	if (r == -EEXIST)
 		return PUBLISH_TAKEN;
+	/* A rename that was said to have failed may have been done. */
+	if (r == -ENOENT && c->draft && is_at_path(g, &c->node)) {
+		g->current->draft = false;
+		g->current->published = true;
+		return PUBLISH_TAKEN;
+	}
 	/* Either end may be missing; which one shows in the next look. */
 	if (r == -ENOENT)
 		return c->draft ? -ESTALE : -EAGAIN;
@@ -61,15 +84,6 @@ static int take_away(struct guarded *g, int dir, struct spare *ret)
 		r = p->rename(p->ctx, dir, g->name, dir, ret->name.text, RENAME_TO_FREE);
 	}
 	return r;
-}
-
-/* Is @node what stands under the private name? */
-static bool spare_is(const struct guarded *g, const struct spare *at, const struct node *node)
-{
-	const struct guard_ports *p = g->engine->ports;
-	struct node there;
-
-	return p->stat(p->ctx, at->dir, at->name.text, &there) == 0 && node_same(&there, node);
 }
 
 int publish_withdraw(struct guarded *g, int dir, const struct node *ours)
@@ -247,7 +261,9 @@ void publish_unmount(struct guarded *g, struct listener *l)
 		l->mounts = 0;
 		return;
 	}
-	/* What shows now is what we made to mount on, unless somebody was quicker. */
-	if (l->mount_point.kind == NODE_SOCKET)
+	/* What shows now is what we made to mount on, unless somebody was quicker: its number
+	 * may be that of a socket that somebody listens on. */
+	if (l->mount_point.kind == NODE_SOCKET &&
+	    p->probe(p->ctx, g->place->fd, g->name, 0) == PROBE_STALE)
 		(void)publish_withdraw(g, g->place->fd, &l->mount_point);
 }

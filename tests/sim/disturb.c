@@ -58,6 +58,8 @@ int disturb_call(struct guard_process *g, const int *errors, bool may_be_late)
 
 	switch (choose_weighted(weights, WITHIN_MAX_)) {
 	case WITHIN_YIELD:
+		/* Whatever others do meanwhile, g has not seen it. */
+		sim.disturbances++;
 		process_yield(g);
 		break;
 	case WITHIN_ADVERSARY:

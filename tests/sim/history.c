@@ -157,6 +157,9 @@ static void rest(void)
 	sim.calm = true;
 	adversary_rest();
 	finish_operations();
+	for (int i = 0; i < PROCESSES_MAX; i++)
+		if (is_up(&sim.guards[i]))
+			callbacks_accept(&sim.guards[i]);
 	if (sim.profile.interval_ns == TIME_NEVER && sim.unseen)
 		poke();
 	let_run(REST_LEAST_NS, REST_RUNS_MAX);
