@@ -10,10 +10,10 @@
 static int act_block(struct guarded *g, const struct look *look)
 {
 	static const int errors[] = {
-		[LOOK_PATH_OURS] = -EBUSY,
-		[LOOK_PATH_SOCKET] = -EACCES,
-		[LOOK_PATH_OTHER] = -EBUSY,
-		[LOOK_PATH_DIRECTORY] = -EISDIR,
+		/* A borrowed listener that neither a link nor a mount brings there. */
+		[LOOK_PATH_FREE] = -EXDEV,  [LOOK_PATH_RETIRED] = -EXDEV,
+		[LOOK_PATH_OURS] = -EBUSY,  [LOOK_PATH_SOCKET] = -EACCES,
+		[LOOK_PATH_OTHER] = -EBUSY, [LOOK_PATH_DIRECTORY] = -EISDIR,
 	};
 
 	(void)g;

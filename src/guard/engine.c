@@ -325,9 +325,7 @@ void engine_set_blind(struct engine *e, bool blind, int error)
 	plan_safety(e);
 }
 
-/* Turns. */
-
-static void rest_until(struct guarded *g, uint64_t deadline_ns)
+void engine_rest(struct guarded *g, uint64_t deadline_ns)
 {
 	if (deadline_ns == TIME_NEVER)
 		heap_remove(&g->engine->timers, &g->timer);
@@ -344,7 +342,7 @@ static void settle(struct guarded *g, const struct plan *plan, const struct look
 	watcher_stop(&g->engine->watches, &g->stranger);
 	if (!is_watched(g))
 		watch_again(g);
-	rest_until(g, plan->deadline_ns);
+	engine_rest(g, plan->deadline_ns);
 	guarded_trim(g);
 }
 
@@ -355,10 +353,13 @@ static bool take_step(struct guarded *g)
 	struct look look;
 	struct plan plan;
 	uint64_t now;
+	bool again;
 	int result;
 
 	guarded_look(g, &look);
 	now = p->now_ns(p->ctx);
+	if (g->engine->options.leave && !leave_ask(g, &look, now, &again))
+		return again;
 	plan = guard_plan(&g->record, &look, now);
 	report_plan(g, &plan, &look, now);
 	if (g->closed)
@@ -368,7 +369,7 @@ static bool take_step(struct guarded *g)
 		return false;
 	}
 	if (plan.action == ACTION_WAIT) {
-		rest_until(g, plan.deadline_ns);
+		engine_rest(g, plan.deadline_ns);
 		return false;
 	}
 	g->backing_seen &= plan.action == ACTION_LINK;
@@ -390,7 +391,7 @@ static void take_turn(struct engine *e, struct guarded *g)
 	while (steps < TURN_STEPS_MAX && take_step(g))
 		steps++;
 	if (!g->closed && steps == TURN_STEPS_MAX)
-		rest_until(g, engine_now(e) + TURN_REST_NS);
+		engine_rest(g, engine_now(e) + TURN_REST_NS);
 	e->busy = NULL;
 	(void)let_go(g);
 }

@@ -9,6 +9,25 @@
 
 #include "guard/guarded.h"
 
+/*
+ * Where the listeners are somebody else's (guard/tend.h), each look is shown to
+ * whoever tends them before the planner sees it.
+ */
+enum leave_verdict {
+	LEAVE_GRANTED = 0, /* go on */
+	LEAVE_LATER,       /* not before until_ns, and nothing is told meanwhile */
+	LEAVE_LOOK_AGAIN,  /* something was changed: what was seen is void */
+	LEAVE_HOPELESS,    /* tell that it is lost, and do nothing */
+};
+
+struct leave {
+	enum leave_verdict verdict;
+	uint64_t until_ns; /* with LEAVE_LATER; TIME_NEVER: until something happens */
+};
+
+/* May correct @look, and may close @g. */
+typedef struct leave engine_leave_fn(struct guarded *g, struct look *look, uint64_t now_ns);
+
 struct engine_options {
 	uint64_t interval_ns;   /* TIME_NEVER: no safety look */
 	const char *anchor_dir; /* borrowed for the engine's life; may be NULL */
@@ -16,6 +35,7 @@ struct engine_options {
 	kedge_event_fn *on_event;
 	kedge_listener_fn *on_listener;
 	void *userdata;
+	engine_leave_fn *leave; /* NULL: the listeners are ours, no leave is needed */
 };
 
 struct engine {
@@ -76,6 +96,13 @@ void engine_run_one(struct engine *e, struct guarded *g);
 
 /* The earliest deadline, or TIME_NEVER. */
 uint64_t engine_deadline(const struct engine *e);
+
+/* Look at @g again then, at the latest; TIME_NEVER: when something happens. */
+void engine_rest(struct guarded *g, uint64_t deadline_ns);
+
+/* leave.c: whether the planner may go on with what was seen. False: not now; *ret_again:
+ * because it must be looked at anew. */
+bool leave_ask(struct guarded *g, struct look *look, uint64_t now_ns, bool *ret_again);
 
 /* Hold the directory that the path names now, and tell all that live there. */
 int engine_enter(struct engine *e, struct place *place);

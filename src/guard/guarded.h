@@ -75,6 +75,8 @@ struct guarded {
 	bool backing_seen, listener_dead, anchored;
 	bool closed;   /* kedge_guard_close() came, maybe from a callback in our midst */
 	unsigned held; /* by functions that go on with it after a callback: freed by the last */
+	bool leased;   /* the inode has one name more in the anchor directory: its lease */
+	uint64_t missed_ns; /* seen lost, but not granted leave yet; 0: not so */
 
 	/* What was said of it. */
 	enum kedge_state state;
@@ -142,6 +144,14 @@ int listener_watch(struct listener *l, struct guarded *g);
 /* Put @l in the place of the current listener, which is retired, or closed where
  * nobody was ever told of it. */
 void guarded_replace(struct guarded *g, struct listener *l);
+
+/* Adopt the listener @fd that stands at the path; the current one is retired. Return:
+ * 0; -EAGAIN: it does not stand there any more; else as from the system. */
+int guarded_follow(struct guarded *g, int fd);
+
+/* Make the newest retired listener that lives current again; those after it and the
+ * current one are dead, and closed. Return: whether there is one. */
+bool guarded_fall_back(struct guarded *g);
 
 /* Close retired listeners that are dead or too many, the oldest idle one first. */
 void guarded_trim(struct guarded *g);

@@ -101,7 +101,7 @@ void guarded_look(struct guarded *g, struct look *l)
 {
 	const struct listener *c = g->current;
 
-	*l = (struct look){ .hinted = g->hinted, .mounted = c->mounts > 0 };
+	*l = (struct look){ .hinted = g->hinted, .mounted = c->mounts > 0, .leased = g->leased };
 	look_dir(g->place, g->engine, l);
 	if (l->dir == LOOK_DIR_SAME)
 		look_path(g, l);

@@ -135,8 +135,12 @@ struct place *place_free(struct place *place, const struct guard_ports *ports,
 int place_open_anchors(struct place *place, const struct guard_ports *ports, const char *elsewhere)
 {
 	struct anchor_dir *anchors = NULL;
-	int r = place->anchors_refused ? -EXDEV
-				       : anchor_dir_open(&anchors, ports, place->fd, elsewhere);
+	int r = -EXDEV;
+
+	if (place->anchors_beside)
+		elsewhere = NULL;
+	if (!place->anchors_refused)
+		r = anchor_dir_open(&anchors, ports, place->fd, elsewhere);
 
 	place->anchors_error = r < 0 ? r : 0;
 	if (r < 0)

@@ -34,6 +34,7 @@ struct place {
 	struct anchor_dir *anchors; /* NULL: none can be had */
 	int anchors_error;          /* why not */
 	bool anchors_refused;       /* the one that was asked for is on another mount */
+	bool anchors_beside;        /* ... and one beside the sockets is used instead */
 	bool made;                  /* kedge made this directory again */
 	struct node last_made;      /* the one that it made last, to be known by */
 	/* What the path was seen to name, good for one turn of the engine. */

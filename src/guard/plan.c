@@ -123,6 +123,8 @@ static struct plan plan_dir(const struct record *r, const struct look *l, uint64
 static struct plan plan_rebind(const struct record *r, const struct look *l, enum kedge_cause cause,
 			       uint64_t now_ns)
 {
+	if (r->borrowed)
+		return plan_blocked(r, l, cause, -EXDEV, now_ns);
 	return plan_try(r, l, ACTION_REBIND, cause, now_ns);
 }
 
@@ -152,8 +154,8 @@ static struct plan plan_publish(const struct record *r, const struct look *l,
 
 static struct plan plan_free(const struct record *r, const struct look *l, uint64_t now_ns)
 {
-	/* The anchor is one name; whatever is left beyond it was moved somewhere. */
-	uint32_t own_names = l->anchored ? 1 : 0;
+	/* The anchor is one name; whatever is left beyond those was moved somewhere. */
+	uint32_t own_names = (l->anchored ? 1u : 0) + (l->leased ? 1u : 0);
 
 	return plan_publish(r, l,
 			    l->ours.nlink > own_names ? KEDGE_CAUSE_RENAMED : KEDGE_CAUSE_UNLINKED,

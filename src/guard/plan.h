@@ -62,6 +62,7 @@ struct look {
 	bool hinted;      /* an event said that something about the inode changed */
 	bool listener_dead;
 	bool mounted;       /* what stands at the path is a bind mount that we made */
+	bool leased;        /* our inode has a lease's name beside its anchor */
 	bool anchored;      /* our inode stands under its anchor name */
 	bool anchor_home;   /* ... in the anchor directory of the present place */
 	bool anchor_wanted; /* there is an anchor directory to have one in */
@@ -104,6 +105,7 @@ struct record {
 	struct node want_dir; /* ... of its directory */
 	bool keep, keep_dir;  /* put them back? */
 	bool mounting;        /* may a bind mount be tried? */
+	bool borrowed;        /* another process listens: no listener is made in its place */
 	uint64_t interval_ns; /* bound of the back-off */
 
 	/* What was learned. */

@@ -26,7 +26,7 @@ void report(struct engine *e, const struct guarded *g, enum kedge_event_kind kin
 
 static void report_lost(struct guarded *g, enum kedge_cause cause, uint64_t now_ns)
 {
-	g->lost_ns = now_ns;
+	g->lost_ns = g->missed_ns ? g->missed_ns : now_ns;
 	g->cause = cause;
 	g->state = KEDGE_STATE_REPAIRING;
 	g->repair = KEDGE_EVENT_LOST;
