@@ -170,6 +170,9 @@ static int visit_search(const struct diag_socket *s, void *userdata)
 	if (!diag_is_at(s, search->device, search->inode) ||
 	    (search->exact && s->path_device != kernel_device(search->device)))
 		return 0;
+	/* An accepted connection carries its listener's inode, and may outlive it. */
+	if (s->state == DIAG_STATE_ESTABLISHED && s->type != SOCK_DGRAM)
+		return 0;
 	search->found = *s;
 	return 1;
 }
