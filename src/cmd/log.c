@@ -138,11 +138,22 @@ static void append_duration(struct buf *b, uint64_t ns)
 		(void)buf_appendf(b, "%.1f s", (double)ns / 1e9);
 }
 
-static void describe(struct buf *b, const struct kedge_event *e)
+static void describe_actor(struct buf *b, const struct log_actor *by)
+{
+	if (*by->comm)
+		(void)buf_appendf(b, ", by %s (pid %" PRId64 ", user %" PRId64 "%s%s)", by->comm,
+				  by->pid, by->uid, *by->exe ? ", " : "", by->exe);
+	else
+		(void)buf_appendf(b, ", by pid %" PRId64 ", which is gone", by->pid);
+}
+
+static void describe(struct buf *b, const struct kedge_event *e, const struct log_actor *by)
 {
 	(void)buf_appendf(b, "%s: %s", *e->path ? e->path : "guard", kinds[e->kind].words);
 	if (e->kind == KEDGE_EVENT_LOST || e->kind == KEDGE_EVENT_BLOCKED)
 		(void)buf_appendf(b, " (%s)", kedge_cause_name(e->cause));
+	if (by)
+		describe_actor(b, by);
 	if (e->error)
 		(void)buf_appendf(b, ": %s", error_words(e->error));
 	if (*e->detail)
@@ -156,7 +167,19 @@ static void describe(struct buf *b, const struct kedge_event *e)
 	(void)buf_append(b, "", 1);
 }
 
-static void append_fields(struct buf *b, const struct kedge_event *e)
+static void append_actor(struct buf *b, const struct log_actor *by)
+{
+	(void)buf_appendf(b, ",\"by\":{\"pid\":%" PRId64, by->pid);
+	if (by->uid >= 0)
+		(void)buf_appendf(b, ",\"uid\":%" PRId64, by->uid);
+	(void)buf_appendf(b, ",\"comm\":");
+	(void)json_append_string(b, kedge_span(by->comm));
+	(void)buf_appendf(b, ",\"exe\":");
+	(void)json_append_string(b, kedge_span(by->exe));
+	(void)buf_append(b, "}", 1);
+}
+
+static void append_fields(struct buf *b, const struct kedge_event *e, const struct log_actor *by)
 {
 	(void)buf_appendf(b, ",\"event\":\"%s\",\"path\":", kedge_event_name(e->kind));
 	(void)json_append_string(b, kedge_span(e->path));
@@ -167,20 +190,22 @@ static void append_fields(struct buf *b, const struct kedge_event *e)
 	if (e->kind == KEDGE_EVENT_RECOVERED)
 		(void)buf_appendf(b, ",\"outageNs\":%" PRIu64 ",\"swallowed\":%" PRIu32,
 				  e->outage_ns, e->swallowed);
+	if (by)
+		append_actor(b, by);
 	(void)buf_append(b, "}", 1);
 }
 
-void log_guard_event(struct log *log, const struct kedge_event *event)
+void log_guard_event(struct log *log, const struct kedge_event *event, const struct log_actor *by)
 {
 	enum kedge_log_level level = kinds[event->kind].level;
 	struct buf words = BUF_INIT, line = BUF_INIT;
 
 	if (level < log->level)
 		return;
-	describe(&words, event);
+	describe(&words, event, by);
 	if (log->format == LOG_JSON) {
 		begin_json(&line, level, buf_front(&words));
-		append_fields(&line, event);
+		append_fields(&line, event, by);
 	} else {
 		begin_text(&line, level, buf_front(&words));
 	}

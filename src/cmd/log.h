@@ -31,5 +31,13 @@ int log_reopen(struct log *log);
 void log_line(struct log *log, enum kedge_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* What happened to a path, in words for a person, or in fields for a machine. */
-void log_guard_event(struct log *log, const struct kedge_event *event);
+/* Who did what an event tells of. */
+struct log_actor {
+	int64_t pid;
+	int64_t uid; /* -1: it was gone before it could be asked */
+	const char *comm, *exe;
+};
+
+/* What happened to a path, in words for a person, or in fields for a machine. @by: NULL:
+ * nobody knows. */
+void log_guard_event(struct log *log, const struct kedge_event *event, const struct log_actor *by);

@@ -9,8 +9,8 @@
 #include "cmd/command.h"
 
 static const struct command *const commands[] = {
-	&command_serve, &command_call,   &command_ls,  &command_check,
-	&command_wait,  &command_rescue, &command_run,
+	&command_serve,  &command_guard,  &command_run,   &command_call, &command_ls,
+	&command_status, &command_events, &command_check, &command_wait, &command_rescue,
 };
 
 void usage_complain(const char *format, ...)

@@ -68,7 +68,7 @@ static uint64_t now_ns(void)
 
 static void on_event(const struct kedge_event *event, void *userdata)
 {
-	log_guard_event(&((struct run *)userdata)->log, event);
+	log_guard_event(&((struct run *)userdata)->log, event, NULL);
 }
 
 /* Starting and stopping. */

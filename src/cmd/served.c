@@ -39,7 +39,7 @@ static void on_event(const struct kedge_event *event, void *userdata)
 	struct served *s = userdata;
 	struct timespec now;
 
-	log_guard_event(s->log, event);
+	log_guard_event(s->log, event, NULL);
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	ledger_note(s->shared->ledger, event, NULL,
 		    (int64_t)now.tv_sec * 1000 + now.tv_nsec / (long)NSEC_PER_MSEC);

@@ -1,0 +1,387 @@
+/* The guard at work: the tender on a libuv loop, its ledger, its control socket. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <uv.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/streak.h"
+#include "base/time.h"
+#include "cmd/command.h"
+#include "cmd/control.h"
+#include "cmd/guard.h"
+#include "services/ledger.h"
+
+/* Prometheus scrapes each 15 s by default. */
+#define METRICS_MS 15000
+
+/* STATUS for systemd is renewed at most so often. */
+#define STATUS_MS 1000
+
+struct guard_process {
+	struct guard_options *options;
+	struct tender *tender;
+	struct ledger *ledger;
+	struct kedge_server *control;
+	uv_loop_t loop;
+	uv_poll_t poll;
+	uv_timer_t timer, metrics, status;
+	uv_signal_t signals[3];
+	struct streak metrics_streak;
+	bool running;
+};
+
+static void on_timer(uv_timer_t *timer);
+static void on_status(uv_timer_t *timer);
+
+static int64_t wall_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* Events. */
+
+static void on_event(const struct kedge_event *event, const struct process *by, void *userdata)
+{
+	struct guard_process *g = userdata;
+	struct ledger_actor actor = { 0 };
+	struct log_actor who = { 0 };
+
+	if (by) {
+		actor = (struct ledger_actor){ by->pid, by->uid, by->comm, by->exe };
+		who = (struct log_actor){ by->pid, by->uid == (uid_t)-1 ? -1 : (int64_t)by->uid,
+					  by->comm, by->exe };
+	}
+	ledger_note(g->ledger, event, by ? &actor : NULL, wall_ms());
+	log_guard_event(&g->options->log, event, by ? &who : NULL);
+	if (g->running && !uv_is_active((uv_handle_t *)&g->status))
+		(void)uv_timer_start(&g->status, on_status, STATUS_MS, 0);
+}
+
+static void describe(struct buf *b, const char *path, void *userdata)
+{
+	struct guard_process *g = userdata;
+	struct tender_status s;
+
+	if (tender_status(g->tender, path, &s) < 0 || !s.held)
+		return;
+	(void)buf_appendf(b, ",\"leased\":%s,\"attributed\":%s", s.leased ? "true" : "false",
+			  s.attributed ? "true" : "false");
+	if (!s.pid)
+		return;
+	(void)buf_appendf(b, ",\"owner\":{\"pid\":%d,\"uid\":%u,\"holders\":%u,\"comm\":\"",
+			  (int)s.pid, s.uid, s.holders);
+	/* The kernel lets any byte into a name. */
+	for (const char *c = s.comm; *c; c++)
+		(void)buf_append(b, *c < 0x20 || *c > 0x7e || strchr("\"\\", *c) ? "?" : c, 1);
+	(void)buf_appendf(b, "\"}");
+}
+
+/* systemd's STATUS, and metrics. */
+
+static void say_status(const struct guard_process *g)
+{
+	size_t well = ledger_paths(g->ledger, LEDGER_REACHABLE);
+	size_t awaited = ledger_paths(g->ledger, LEDGER_AWAITED);
+	size_t all = 0;
+
+	for (int i = 0; i < LEDGER_STATE_MAX_; i++)
+		all += ledger_paths(g->ledger, (enum ledger_state)i);
+	(void)sd_notifyf(0,
+			 "STATUS=%zu paths: %zu reachable, %zu awaited, %zu otherwise; %" PRIu64
+			 " losses",
+			 all, well, awaited, all - well - awaited,
+			 ledger_count(g->ledger, KEDGE_EVENT_LOST));
+}
+
+static void on_status(uv_timer_t *timer)
+{
+	say_status(timer->loop->data);
+}
+
+/* Whole or not at all: a scraper never sees half a file. */
+static int write_whole(const char *path, const struct buf *text)
+{
+	_cleanup_(fd_closep) int fd = -EBADF;
+	char next[PATH_MAX];
+	int r = 0;
+
+	if (snprintf(next, sizeof(next), "%s.%d", path, (int)getpid()) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, buf_front(text), buf_size(text)) != (ssize_t)buf_size(text))
+		r = -EIO;
+	if (r == 0 && rename(next, path) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)unlink(next);
+	return r;
+}
+
+static void write_metrics(struct guard_process *g)
+{
+	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
+	int r;
+
+	if (!g->options->metrics_file)
+		return;
+	r = ledger_append_metrics(&b, g->ledger);
+	if (r == 0)
+		r = write_whole(g->options->metrics_file, &b);
+	if (r < 0 && streak_fail(&g->metrics_streak, monotonic_ns(), r) == STREAK_REPORT)
+		log_line(&g->options->log, KEDGE_LOG_WARNING, "--metrics-textfile %s: %s",
+			 g->options->metrics_file, error_words(r));
+	if (r == 0 && streak_recover(&g->metrics_streak, monotonic_ns(), NULL, NULL))
+		log_line(&g->options->log, KEDGE_LOG_INFO, "--metrics-textfile %s: written again",
+			 g->options->metrics_file);
+}
+
+static void on_metrics(uv_timer_t *timer)
+{
+	write_metrics(timer->loop->data);
+}
+
+/* Turns. */
+
+static void plan_turn(struct guard_process *g)
+{
+	uint64_t deadline = tender_deadline(g->tender), now = monotonic_ns();
+
+	if (deadline == TIME_NEVER) {
+		uv_timer_stop(&g->timer);
+		return;
+	}
+	uv_update_time(&g->loop);
+	/* Rounded up, so that the last millisecond is not spun through. */
+	(void)uv_timer_start(
+		&g->timer, on_timer,
+		deadline <= now ? 0 : (deadline - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct guard_process *g = timer->loop->data;
+
+	tender_process(g->tender);
+	plan_turn(g);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	on_timer(&((struct guard_process *)poll->loop->data)->timer);
+}
+
+/* The end. */
+
+static void close_all(struct guard_process *g)
+{
+	uv_handle_t *handles[] = { (uv_handle_t *)&g->poll, (uv_handle_t *)&g->timer,
+				   (uv_handle_t *)&g->metrics, (uv_handle_t *)&g->status };
+
+	g->running = false;
+	for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
+		uv_close(handles[i], NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(g->signals); i++)
+		uv_close((uv_handle_t *)&g->signals[i], NULL);
+}
+
+static void on_control_stopped(void *userdata)
+{
+	struct guard_process *g = userdata;
+
+	g->control = kedge_server_free(g->control);
+}
+
+static void stop(struct guard_process *g)
+{
+	(void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping");
+	log_line(&g->options->log, KEDGE_LOG_INFO,
+		 "stopping: daemons and their paths are left as they are");
+	write_metrics(g);
+	close_all(g);
+	g->tender = tender_free(g->tender);
+	ledger_on_note(g->ledger, NULL, NULL);
+	if (g->control)
+		kedge_server_stop(g->control, 0, on_control_stopped, g);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	struct guard_process *g = handle->loop->data;
+	int r;
+
+	if (number != SIGHUP) {
+		stop(g);
+		return;
+	}
+	r = log_reopen(&g->options->log);
+	log_line(&g->options->log, r < 0 ? KEDGE_LOG_WARNING : KEDGE_LOG_INFO, "log reopened%s%s",
+		 r < 0 ? ", not: " : "", r < 0 ? error_words(r) : "");
+}
+
+/* The beginning. */
+
+static void open_loop(struct guard_process *g)
+{
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+
+	(void)uv_poll_init(&g->loop, &g->poll, tender_fd(g->tender));
+	(void)uv_poll_start(&g->poll, UV_READABLE, on_poll);
+	(void)uv_timer_init(&g->loop, &g->timer);
+	(void)uv_timer_init(&g->loop, &g->metrics);
+	(void)uv_timer_init(&g->loop, &g->status);
+	g->running = true;
+	if (g->options->metrics_file)
+		(void)uv_timer_start(&g->metrics, on_metrics, METRICS_MS, METRICS_MS);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		(void)uv_signal_init(&g->loop, &g->signals[i]);
+		(void)uv_signal_start(&g->signals[i], on_signal, numbers[i]);
+	}
+	plan_turn(g);
+}
+
+/* Without it the guard guards all the same; it only cannot be asked. */
+static void open_control(struct guard_process *g)
+{
+	struct kedge_error error = KEDGE_ERROR_INIT;
+
+	g->control = control_open(&g->loop, &error);
+	if (!g->control || ledger_serve(g->ledger, g->control) < 0)
+		log_line(&g->options->log, KEDGE_LOG_WARNING,
+			 "kedge status and kedge events cannot ask us: %s", error.text);
+}
+
+/* Whether a failure to begin is the caller's mistake, or the thing's. */
+static int status_of(int error)
+{
+	switch (error) {
+	case -EINVAL:
+	case -EEXIST:
+	case -ENAMETOOLONG:
+	case -EAFNOSUPPORT:
+		return EXIT_USAGE;
+	default:
+		return EXIT_FAILED;
+	}
+}
+
+/* All that is wrong is said, and nothing is guarded then. */
+static int add_paths(struct guard_process *g)
+{
+	const struct guard_words *paths = &g->options->paths;
+	int status = EXIT_OK;
+
+	for (size_t i = 0; i < paths->count; i++) {
+		struct kedge_error error = KEDGE_ERROR_INIT;
+		int r = tender_add(g->tender, paths->items[i],
+				   g->options->wait ? TENDER_MAY_COME : TENDER_MUST_LISTEN, &error);
+
+		if (r == 0)
+			continue;
+		usage_complain("%s", error.text);
+		if (status_of(r) > status)
+			status = status_of(r);
+	}
+	return status;
+}
+
+static void announce(const struct guard_process *g)
+{
+	int fd = g->options->ready_fd;
+
+	printf("guarding %zu paths, %zu of them awaited\n", g->options->paths.count,
+	       ledger_paths(g->ledger, LEDGER_AWAITED));
+	fflush(stdout);
+	(void)sd_notify(0, "READY=1");
+	say_status(g);
+	if (fd < 0)
+		return;
+	(void)!write(fd, "\n", 1);
+	fd_close(fd);
+}
+
+/* A path takes two descriptors, and a process that listens one. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int begin(struct guard_process *g)
+{
+	const struct guard_options *o = g->options;
+	struct tender_options options = {
+		.settle_ns = (uint64_t)o->settle_ms * NSEC_PER_MSEC,
+		.interval_ns = o->interval_ms ? (uint64_t)o->interval_ms * NSEC_PER_MSEC
+					      : TIME_NEVER,
+		.anchor_dir = o->anchor_dir,
+		.attribution = o->attribution,
+		.on_event = on_event,
+		.userdata = g,
+	};
+	int r;
+
+	g->ledger = ledger_new(0);
+	r = g->ledger ? tender_new(&g->tender, &options) : -ENOMEM;
+	if (r < 0) {
+		usage_complain("guard: %s", error_words(r));
+		return EXIT_FAILED;
+	}
+	ledger_on_describe(g->ledger, describe, g);
+	r = add_paths(g);
+	if (r == EXIT_OK)
+		tender_ready(g->tender);
+	return r;
+}
+
+int guard_run(struct guard_options *o)
+{
+	struct guard_process g = { .options = o };
+	int status, r;
+
+	o->log.path = o->log_file;
+	r = log_open(&o->log);
+	if (r < 0)
+		return usage_error("--log-file %s: %s", o->log_file, error_words(r));
+	raise_descriptors();
+	(void)uv_loop_init(&g.loop);
+	g.loop.data = &g;
+	status = begin(&g);
+	if (status == EXIT_OK) {
+		open_loop(&g);
+		open_control(&g);
+		write_metrics(&g);
+		announce(&g);
+		(void)uv_run(&g.loop, UV_RUN_DEFAULT);
+	}
+	tender_free(g.tender);
+	(void)uv_loop_close(&g.loop);
+	ledger_free(g.ledger);
+	return status;
+}

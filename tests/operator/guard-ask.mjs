@@ -1,0 +1,191 @@
+// kedge guard refuses what it cannot do; it can be asked, configured and read by Prometheus.
+import fs from 'node:fs';
+import path from 'node:path';
+import { spawn, spawnSync } from 'node:child_process';
+import { KEDGE, NOBODY, ROOT, main, matches, same, skip, start, until } from './lib.mjs';
+import { DAEMON, ask, daemon, environment, guard, leftovers, rm, test } from './guarding.mjs';
+
+const kedge = (dir, args, options = {}) => {
+	const r = spawnSync(KEDGE, args, { encoding: 'utf8', timeout: 20000, env: environment(dir),
+		...options });
+	return { status: r.status, out: r.stdout, err: r.stderr };
+};
+
+test('what cannot be guarded is refused with a reason and what would help', async (dir) => {
+	const at = (name) => path.join(dir, name);
+	fs.writeFileSync(at('file'), '');
+	await daemon(at('good'));
+	const dead = await daemon(at('dead'));
+	await dead.kill('SIGKILL');
+	const rows = [
+		[['/nowhere/s'], 1, /there is no \/nowhere\/s: start its daemon first, or use --wait/],
+		[[at('none')], 1, /start its daemon first/],
+		[[at('file')], 1, /file is no socket/],
+		[['--wait', at('file')], 1, /file is no socket/],
+		[[at('dead')], 1, /nobody listens at .*dead: start its daemon first/],
+		[['@abstract'], 2, /@abstract is abstract/],
+		[['relative/s'], 2, /'relative\/s' is relative/],
+		[[at('good'), at('good')], 2, /is given twice/],
+		[[], 2, /nothing to guard/],
+		[['--settle', 'x', at('good')], 2, /--settle 'x': whole milliseconds from 0 to 60000/],
+		[['--settle', '60001', at('good')], 2, /--settle '60001'/],
+		[['--interval', '-1', at('good')], 2, /--interval '-1'/],
+		[['--vault', 'here', at('good')], 2, /--vault 'here': an absolute path/],
+		[['--attribution', 'maybe', at('good')], 2, /'maybe': one of auto, off/],
+		[['--ready-fd', '77', at('good')], 2, /--ready-fd '77': the number of an open/],
+		[['--nonsense', at('good')], 2, /'--nonsense' is no option/],
+		[['--all-of', '999999999'], 1, /no such process: it is gone/],
+		[['--all-of', 'no-such-unit'], 1, /no such process or unit/],
+		[['--all-of', String(process.pid)], 1, /it listens at no path/],
+		[['--check-config', at('good')], 2, /--config FILE names the file/],
+		[['--log-file', '/nowhere/log', at('good')], 2, /--log-file \/nowhere\/log/],
+	];
+	for (const [args, status, words] of rows) {
+		const r = kedge(dir, ['guard', ...args]);
+		same([args, r.status], [args, status]);
+		matches(r.err, words);
+	}
+	// One that is good beside one that is bad: neither is guarded, nothing is left.
+	const r = kedge(dir, ['guard', at('good'), at('none')]);
+	same([r.status, leftovers(dir)], [1, []]);
+});
+
+test('another user\'s socket is refused in words', async (dir) => {
+	if (!ROOT) skip('needs another user');
+	fs.chmodSync(dir, 0o755);
+	await daemon(path.join(dir, 's'));
+	const r = kedge(dir, ['guard', path.join(dir, 's')], NOBODY);
+	same(r.status, 1);
+	matches(r.err, /no anchor can be kept for .*: run as root, or as the socket's owner/);
+});
+
+test('one path, one guard', async (dir) => {
+	const socket = path.join(dir, 's');
+	await daemon(socket);
+	await guard(dir, [socket]);
+	const r = kedge(dir, ['guard', socket]);
+	same(r.status, 1);
+	matches(r.err, /is guarded already, by another kedge/);
+});
+
+test('status and events, as a table and as JSON', async (dir) => {
+	const at = (name) => path.join(dir, name);
+	same(kedge(dir, ['status']).status, 1);
+	const d = await daemon(at('s'));
+	const g = await guard(dir, ['--wait', at('s'), at('later')]);
+	let r = kedge(dir, ['status']);
+	same(r.status, 1);
+	matches(r.out, new RegExp(`^reachable +0 +daemon/${d.pid} +${g.pid} +.*/s$`, 'm'));
+	matches(r.out, /^awaited +0 +- +\d+ +.*\/later$/m);
+	r = kedge(dir, ['status', at('s')]);
+	same([r.status, r.out.trim().split('\n').length], [0, 2]);
+	same(kedge(dir, ['status', at('other')]).status, 1);
+
+	rm(at('s'));
+	await g.saw('recovered');
+	const [{ pid, status }] = JSON.parse(kedge(dir, ['status', '--json']).out);
+	same(pid, g.pid);
+	same([status.states.reachable, status.states.awaited, status.events.lost], [1, 1, 1]);
+	const one = status.paths.find((p) => p.path === at('s'));
+	same([one.losses, one.cause, one.leased, one.owner.pid], [1, 'unlinked', true, d.pid]);
+
+	r = kedge(dir, ['events']);
+	same(r.status, 0);
+	matches(r.out, /^\S+Z lost +.*\/s cause=unlinked/m);
+	const lines = kedge(dir, ['events', '--json']).out.trim().split('\n').map((l) => JSON.parse(l));
+	same(lines.filter((e) => e.event === 'relinked').length, 1);
+	same(kedge(dir, ['events', '--since', '@4102444800']).out, '');
+	same(kedge(dir, ['events', '--since', 'noon']).status, 2);
+	await g.end();
+	same(kedge(dir, ['events']).status, 1);
+});
+
+test('events are followed, also those of a guard that starts later', async (dir) => {
+	const socket = path.join(dir, 's');
+	const d = await daemon(socket);
+	const f = start(KEDGE, ['events', '--follow', '--json'], { env: environment(dir) });
+	const g = await guard(dir, [socket]);
+	await until(() => f.out.includes('"listening"'), 'the late guard is met');
+	rm(socket);
+	await until(() => f.out.includes('"recovered"'), 'it is followed');
+	same(ask(socket), String(d.pid));
+	for (const line of f.out.trim().split('\n')) JSON.parse(line);
+	await f.kill();
+	await g.end();
+});
+
+test('--all-of a process', async (dir) => {
+	const socket = path.join(dir, 's');
+	const d = await daemon(socket);
+	const g = await guard(dir, ['--all-of', String(d.pid)]);
+	rm(socket);
+	await g.saw('recovered');
+	same(ask(socket), String(d.pid));
+});
+
+test('a configuration file, and what is wrong with one', async (dir) => {
+	const file = path.join(dir, 'guard.conf');
+	const socket = path.join(dir, 's');
+	const check = (text) => {
+		fs.writeFileSync(file, text);
+		return kedge(dir, ['guard', '--check-config', '--config', file]);
+	};
+	const rows = [
+		['settle = soon', /guard\.conf:1: settle 'soon': whole milliseconds/],
+		['# c\n\nsettle=1\nsettle=2', /:4: settle: given already in line 3/],
+		['path = s', /:1: path 's': an absolute path/],
+		['pathh = /s', /:1: pathh: no such key/],
+		['just words', /:1: 'just words': expected key = value/],
+		['wait = perhaps', /:1: wait 'perhaps': one of no, yes/],
+		['path =', /:1: path: it has no value/],
+		['ready-fd = 3', /:1: ready-fd: no such key/],
+		['path = /a\0b', /:1: not a line of text/],
+	];
+	for (const [text, words] of rows) {
+		const r = check(text + '\n');
+		same([text, r.status], [text, 2]);
+		matches(r.err, words);
+	}
+	same(kedge(dir, ['guard', '--config', '/nowhere']).status, 2);
+	const good = `# the daemon's\npath = ${socket}\n\tsettle = 20\nwait = yes\nlog-level = warning\n`;
+	const r = check(good);
+	same([r.status, r.out], [0, '1 paths, 0 processes or units: well\n']);
+	const d = await daemon(socket);
+	const g = await guard(dir, ['--config', file, '--log-level', 'info']);
+	rm(socket);
+	await g.saw('recovered');
+	same(ask(socket), String(d.pid));
+});
+
+test('ready, in both ways', async (dir) => {
+	const socket = path.join(dir, 's');
+	await daemon(socket);
+	const child = spawn(KEDGE, ['guard', '--ready-fd', '3', socket],
+		{ stdio: ['ignore', 'ignore', 'ignore', 'pipe'], env: environment(dir) });
+	let said = '';
+	child.stdio[3].on('data', (data) => (said += data));
+	await until(() => said === '\n', 'a line end on descriptor 3');
+	child.kill('SIGTERM');
+	await until(() => child.exitCode === 0, 'it ends');
+});
+
+test('metrics for Prometheus, whole at any moment', async (dir) => {
+	const socket = path.join(dir, 's');
+	const file = path.join(dir, 'kedge.prom');
+	await daemon(socket);
+	const g = await guard(dir, ['--metrics-textfile', file, socket]);
+	matches(fs.readFileSync(file, 'utf8'), /^kedge_paths\{state="reachable"\} 1$/m);
+	rm(socket);
+	await g.saw('recovered');
+	await g.end();
+	const text = fs.readFileSync(file, 'utf8');
+	matches(text, /^kedge_losses_total\{cause="unlinked"\} 1$/m);
+	matches(text, /^kedge_repairs_total\{kind="relinked"\} 1$/m);
+	matches(text, /^kedge_outage_seconds_count 1$/m);
+	for (const line of text.trim().split('\n'))
+		matches(line, /^(# (HELP|TYPE) kedge_\w+ .+|kedge_\w+(\{\w+="[^"]+"\})? [0-9.e+-]+)$/);
+	const tool = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+	if (!tool.error) same([tool.status, tool.stderr], [0, '']);
+});
+
+await main();
