@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "cmd/journal.h"
 #include "wire/json.h"
 
 #define LINE_MAX_BYTES 1024
@@ -26,6 +27,7 @@ static int open_file(const char *path)
 int log_open(struct log *log)
 {
 	log->fd = log->path ? open_file(log->path) : STDERR_FILENO;
+	log->journal = !log->path && log->format == LOG_TEXT && journal_reads(log->fd);
 	return log->fd < 0 ? log->fd : 0;
 }
 
@@ -89,6 +91,8 @@ void log_line(struct log *log, enum kedge_log_level level, const char *format, .
 	va_start(args, format);
 	(void)vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
+	if (log->journal && journal_line(level, message) == 0)
+		return;
 	if (log->format == LOG_JSON) {
 		begin_json(&line, level, message);
 		(void)buf_append(&line, "}", 1);
@@ -203,6 +207,10 @@ void log_guard_event(struct log *log, const struct kedge_event *event, const str
 	if (level < log->level)
 		return;
 	describe(&words, event, by);
+	if (log->journal && journal_event(level, buf_front(&words), event, by) == 0) {
+		buf_deinit(&words);
+		return;
+	}
 	if (log->format == LOG_JSON) {
 		begin_json(&line, level, buf_front(&words));
 		append_fields(&line, event, by);

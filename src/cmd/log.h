@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "kedge/guard.h"
 #include "kedge/watchdog.h"
 
@@ -17,6 +19,7 @@ struct log {
 	enum kedge_log_level level; /* what is below is left out */
 	const char *path;           /* NULL: stderr */
 	int fd;
+	bool journal; /* the journal reads @fd, and is given fields */
 };
 
 extern const char *const log_level_names[4];
