@@ -43,8 +43,9 @@ int publish_link(struct guarded *g)
 		r = p->rename(p->ctx, at.dir, at.name.text, g->place->fd, g->name, RENAME_TO_FREE);
 	else if (c->home && spare_is(g, &at, &c->node))
 		r = p->link(p->ctx, at.dir, at.name.text, g->place->fd, g->name);
-	/* The anchor went away, or was replaced: any name of the inode will do. */
-	if (r == -ENOENT && !c->draft)
+	/* The anchor went away, or was replaced, or a draft was given another name: any name
+	 * of the inode will do. */
+	if (r == -ENOENT)
 		r = p->link_fd(p->ctx, c->handle, g->place->fd, g->name);
 	if (r == -EEXIST)
 		return PUBLISH_TAKEN;
