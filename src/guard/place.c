@@ -312,7 +312,9 @@ int place_enter(struct place *place, const struct guard_ports *ports, struct wat
 	place->seen_turn = 0;
 	place->anchors = anchor_dir_unref(place->anchors);
 	place->anchors_refused = false;
-	return place_watch(place, ports, watches) == -ENOMEM ? -ENOMEM : 0;
+	/* It is entered, watched or not: whoever settles there tries again. */
+	(void)place_watch(place, ports, watches);
+	return 0;
 }
 
 int place_restore(struct place *place, const struct guard_ports *ports)

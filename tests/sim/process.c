@@ -123,6 +123,8 @@ static void op_end(struct guard_process *g)
 	g->stopping++;
 	if (g->op == OP_ABANDON) {
 		g->abandoning = true;
+		/* As after a crash: what it had on disk is left there. */
+		sim.crashed = true;
 		engine_abandon(&g->engine);
 	} else {
 		engine_deinit(&g->engine);
