@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "wire/plain.h"
+
 #define NAME(text, member)                                                                         \
 	{                                                                                          \
 		text, sizeof(text) - 1, member                                                     \
@@ -48,7 +50,8 @@ static enum member member_of(struct kedge_span name)
 
 	if (size < sizeof(first_of_size))
 		for (size_t i = first_of_size[size]; i < MEMBER_MAX_ && names[i].size == size; i++)
-			if (memcmp(name.data + 1, names[i].text, size) == 0)
+			if (name.data[1] == names[i].text[0] &&
+			    memcmp(name.data + 1, names[i].text, size) == 0)
 				return names[i].member;
 	return memchr(name.data, '\\', name.size) ? member_of_escaped(name) : MEMBER_MAX_;
 }
@@ -63,7 +66,7 @@ static const char *scan_member(const char *p, const char *end, unsigned depth_ma
 	if (p == end || *p != '"')
 		return NULL;
 	name.data = p;
-	p = json_skip_string(p, end);
+	p = json_skip_short_string(p, end);
 	if (!p)
 		return NULL;
 	name.size = (size_t)(p - name.data);
@@ -71,7 +74,8 @@ static const char *scan_member(const char *p, const char *end, unsigned depth_ma
 	if (p == end || *p != ':')
 		return NULL;
 	value.data = json_skip_space(p + 1, end);
-	p = json_skip(value.data, end, depth_max - 1);
+	p = value.data < end && *value.data == '"' ? json_skip_short_string(value.data, end)
+						   : json_skip(value.data, end, depth_max - 1);
 	if (!p)
 		return NULL;
 	value.size = (size_t)(p - value.data);

@@ -3,10 +3,8 @@
 #include <assert.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
+#include "wire/plain.h"
 #include "wire/utf8.h"
 
 static bool is_digit(char c)
@@ -25,39 +23,18 @@ static int hex_value(char c)
 	return -1;
 }
 
-/* A byte that ends a run of plain characters: a quote, an escape, control, non-ASCII. */
-static bool is_special(char c)
-{
-	return c == '"' || c == '\\' || (unsigned char)c < 0x20 || (unsigned char)c >= 0x80;
-}
-
 #ifdef __SSE2__
-#define BLOCK_BYTES 16
-
-/*
- * A bit for each special byte of sixteen. As signed numbers both control characters and
- * bytes from 0x80 on are below 0x20.
- */
-static inline __m128i special_bytes(const char *p)
-{
-	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
-
-	return _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
-					 _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))),
-			    _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)));
-}
-
 /* Skip blocks of 64 plain bytes: of long texts one branch for each is what remains. */
 static const char *skip_plain_blocks(const char *p, const char *end)
 {
-	while (end - p >= 4 * BLOCK_BYTES) {
-		__m128i low = _mm_or_si128(special_bytes(p), special_bytes(p + BLOCK_BYTES));
-		__m128i high = _mm_or_si128(special_bytes(p + 2 * BLOCK_BYTES),
-					    special_bytes(p + 3 * BLOCK_BYTES));
+	while (end - p >= 4 * PLAIN_BLOCK_BYTES) {
+		__m128i low = _mm_or_si128(special_bytes(p), special_bytes(p + PLAIN_BLOCK_BYTES));
+		__m128i high = _mm_or_si128(special_bytes(p + 2 * PLAIN_BLOCK_BYTES),
+					    special_bytes(p + 3 * PLAIN_BLOCK_BYTES));
 
 		if (_mm_movemask_epi8(_mm_or_si128(low, high)))
 			break;
-		p += 4 * BLOCK_BYTES;
+		p += 4 * PLAIN_BLOCK_BYTES;
 	}
 	return p;
 }
@@ -68,12 +45,12 @@ static const char *skip_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
 	/* Most strings end within the first block. */
-	for (int blocks = 0; end - p >= BLOCK_BYTES; blocks++) {
+	for (int blocks = 0; end - p >= PLAIN_BLOCK_BYTES; blocks++) {
 		unsigned mask = (unsigned)_mm_movemask_epi8(special_bytes(p));
 
 		if (mask)
 			return p + __builtin_ctz(mask);
-		p += BLOCK_BYTES;
+		p += PLAIN_BLOCK_BYTES;
 		if (blocks == 3)
 			p = skip_plain_blocks(p, end);
 	}
@@ -197,7 +174,7 @@ static const char *skip_name(const char *p, const char *end)
 	p = json_skip_space(p, end);
 	if (p == end || *p != '"')
 		return NULL;
-	p = json_skip_string(p, end);
+	p = json_skip_short_string(p, end);
 	if (!p)
 		return NULL;
 	p = json_skip_space(p, end);
@@ -297,7 +274,8 @@ enum json_kind json_kind(struct kedge_span value)
 static const char *take_value(const char *at, const char *end, struct kedge_span *ret)
 {
 	const char *p = json_skip_space(at, end);
-	const char *behind = json_skip(p, end, JSON_DEPTH_MAX);
+	const char *behind = *p == '"' ? json_skip_short_string(p, end)
+				       : json_skip(p, end, JSON_DEPTH_MAX);
 
 	assert(behind);
 	*ret = (struct kedge_span){ p, (size_t)(behind - p) };

@@ -47,7 +47,8 @@ static inline bool json_is_space(char c)
 
 static inline const char *json_skip_space(const char *p, const char *end)
 {
-	while (p < end && json_is_space(*p))
+	/* As a rule there is none: one comparison tells. */
+	while (p < end && (unsigned char)*p <= ' ' && json_is_space(*p))
 		p++;
 	return p;
 }

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "wire/json.h"
+#include "wire/plain.h"
 
 static struct kedge_span copy_of(const char *text, size_t size, char **ret)
 {
@@ -219,17 +219,19 @@ static void test_every_place(void **state)
 			assert_true(json_is_valid(whole, 0));
 			text[i] = ' ';
 			assert_ptr_equal(json_skip_string(text, text + n), text + n);
+			assert_ptr_equal(json_skip_short_string(text, text + n), text + n);
 			text[i] = '"';
 			assert_ptr_equal(json_skip_string(text, text + n), text + i + 1);
-			text[i] = '\x1F';
-			assert_null(json_skip_string(text, text + n));
-			text[i] = '\x80';
-			assert_null(json_skip_string(text, text + n));
-			text[i] = '\\';
-			assert_null(json_skip_string(text, text + n));
+			assert_ptr_equal(json_skip_short_string(text, text + n), text + i + 1);
+			for (const char *bad = "\x1F\x80\\"; *bad; bad++) {
+				text[i] = *bad;
+				assert_null(json_skip_string(text, text + n));
+				assert_null(json_skip_short_string(text, text + n));
+			}
 			text[i] = 'x';
 		}
 		assert_null(json_skip_string(text, text + n - 1));
+		assert_null(json_skip_short_string(text, text + n - 1));
 	}
 }
 
