@@ -35,6 +35,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "kedge/error.h"
 
@@ -309,6 +310,16 @@ KEDGE_PUBLIC int kedge_conn_release(struct kedge_conn *conn, uint64_t ticket);
 KEDGE_PUBLIC int kedge_conn_reply(struct kedge_conn *conn, uint64_t ticket,
 				  struct kedge_span result);
 
+/**
+ * kedge_conn_reply_parts() - the same with a result in parts, written one behind the other
+ *
+ * Saves a handler that puts text around a value the buffer, and the copy, to do so.
+ *
+ * Return: as kedge_conn_reply().
+ */
+KEDGE_PUBLIC int kedge_conn_reply_parts(struct kedge_conn *conn, uint64_t ticket,
+					const struct kedge_span *parts, size_t count);
+
 /* Refuse a request. A stream of it that the client has begun to see can only be ended,
  * and is. Return: as kedge_conn_reply(), without -EINVAL. */
 KEDGE_PUBLIC int kedge_conn_fail(struct kedge_conn *conn, uint64_t ticket,
@@ -392,10 +403,8 @@ KEDGE_PUBLIC void kedge_conn_drain(struct kedge_conn *conn);
 /* A span of a NUL-terminated text. */
 static inline struct kedge_span kedge_span(const char *text)
 {
-	struct kedge_span span = { text, 0 };
+	struct kedge_span span = { text, text ? strlen(text) : 0 };
 
-	while (text && text[span.size])
-		span.size++;
 	return span;
 }
 

@@ -211,6 +211,9 @@ KEDGE_PUBLIC struct kedge_server *kedge_server_free(struct kedge_server *server)
 
 /* Answer in the handler. Return: as kedge_conn_reply(). */
 KEDGE_PUBLIC int kedge_call_reply(const struct kedge_call *call, struct kedge_span result);
+/* The same with a result in parts: as kedge_conn_reply_parts(). */
+KEDGE_PUBLIC int kedge_call_reply_parts(const struct kedge_call *call,
+					const struct kedge_span *parts, size_t count);
 KEDGE_PUBLIC int kedge_call_fail(const struct kedge_call *call,
 				 const struct kedge_rpc_error *error);
 

@@ -39,6 +39,13 @@ int kedge_call_reply(const struct kedge_call *call, struct kedge_span result)
 		     kedge_conn_reply(call->conn, call->later.ticket, result));
 }
 
+int kedge_call_reply_parts(const struct kedge_call *call, const struct kedge_span *parts,
+			   size_t count)
+{
+	return ended(&call->server->stats.answered,
+		     kedge_conn_reply_parts(call->conn, call->later.ticket, parts, count));
+}
+
 int kedge_call_fail(const struct kedge_call *call, const struct kedge_rpc_error *error)
 {
 	return ended(&call->server->stats.failed,

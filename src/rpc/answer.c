@@ -45,7 +45,8 @@ int code_status(const char *code)
 /* Room is reserved before: what follows cannot fail. */
 static char *put(char *to, const void *data, size_t size)
 {
-	memcpy(to, data, size);
+	if (size)
+		memcpy(to, data, size);
 	return to + size;
 }
 
@@ -54,19 +55,23 @@ static char *put(char *to, const void *data, size_t size)
 /* The fixed parts of {"id":,"result":} and whatever follows it, rounded up. */
 #define RESULT_FIXED_BYTES 32
 
-int answer_result(struct buf *b, struct kedge_span id, struct kedge_span result)
+int answer_parts(struct buf *b, struct kedge_span id, const struct kedge_span *parts, size_t count)
 {
-	int r = buf_reserve(b, id.size + result.size + RESULT_FIXED_BYTES);
+	size_t size = 0;
 	char *to;
+	int r;
 
+	for (size_t i = 0; i < count; i++)
+		size += parts[i].size;
+	r = buf_reserve(b, id.size + size + RESULT_FIXED_BYTES);
 	if (r < 0)
 		return r;
 	to = PUT(b->data + b->end, "{\"id\":");
 	to = put(to, id.data, id.size);
-	if (result.size) {
+	if (size)
 		to = PUT(to, ",\"result\":");
-		to = put(to, result.data, result.size);
-	}
+	for (size_t i = 0; i < count; i++)
+		to = put(to, parts[i].data, parts[i].size);
 	*to++ = '}';
 	b->end = (size_t)(to - b->data);
 	return 0;

@@ -8,8 +8,14 @@
 #include "base/buf.h"
 #include "kedge/conn.h"
 
-/* {"id":ID,"result":RESULT}; without a result the member is left out. */
-int answer_result(struct buf *b, struct kedge_span id, struct kedge_span result);
+/* {"id":ID,"result":RESULT}, the result in @count parts; where all of them are empty the
+ * member is left out. */
+int answer_parts(struct buf *b, struct kedge_span id, const struct kedge_span *parts, size_t count);
+
+static inline int answer_result(struct buf *b, struct kedge_span id, struct kedge_span result)
+{
+	return answer_parts(b, id, &result, 1);
+}
 
 /* {"id":ID,"error":TEXT,"statusCode":N,"errorCode":CODE,"errorDetails":VALUE}.
  * Text that is not UTF-8 is mended: each bad byte becomes U+FFFD. */

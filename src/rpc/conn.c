@@ -254,8 +254,10 @@ void conn_answered(struct kedge_conn *conn, struct ticket_slot *slot)
 	tickets_drop(&conn->tickets, slot);
 	if (conn->dead)
 		return;
-	stream_turn(conn);
-	if (buf_size(&conn->in.buf))
+	if (!list_empty(&conn->waiting))
+		stream_turn(conn);
+	/* Within a round the next request has its turn anyway. */
+	if (!conn->processing && buf_size(&conn->in.buf))
 		conn_process(conn);
 }
 

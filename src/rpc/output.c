@@ -17,8 +17,11 @@ struct message message_begin(struct kedge_conn *conn)
 	struct buf *to = conn->open ? &conn->behind : &conn->out;
 	struct message m = { .to = to, .before = buf_size(to) };
 
-	if (conn_is_framed(conn))
-		m.r = buf_append(to, "\0\0\0", FRAME_HEADER_BYTES);
+	if (conn_is_framed(conn)) {
+		m.r = buf_reserve(to, FRAME_HEADER_BYTES);
+		/* Its length is put there by message_seal(). */
+		to->end += m.r == 0 ? FRAME_HEADER_BYTES : 0;
+	}
 	return m;
 }
 
@@ -27,8 +30,13 @@ static int message_seal(struct kedge_conn *conn, const struct message *m)
 {
 	size_t size = buf_size(m->to) - m->before;
 
-	if (!conn_is_framed(conn))
-		return buf_append(m->to, "\n", 1);
+	if (!conn_is_framed(conn)) {
+		int r = buf_reserve(m->to, 1);
+
+		if (r == 0)
+			m->to->data[m->to->end++] = '\n';
+		return r;
+	}
 	size -= FRAME_HEADER_BYTES;
 	if (size > FRAME_BYTES_MAX)
 		return -ENOBUFS;

@@ -38,15 +38,31 @@ struct kedge_span kedge_conn_request_id(struct kedge_conn *conn, uint64_t ticket
 
 int kedge_conn_reply(struct kedge_conn *conn, uint64_t ticket, struct kedge_span result)
 {
+	return kedge_conn_reply_parts(conn, ticket, &result, 1);
+}
+
+/* What was appended since the message began, as one text. */
+static struct kedge_span appended(const struct kedge_conn *conn, const struct message *m)
+{
+	size_t header = conn_is_framed(conn) ? FRAME_HEADER_BYTES : 0;
+
+	return (struct kedge_span){ buf_front(m->to) + m->before + header,
+				    buf_size(m->to) - m->before - header };
+}
+
+int kedge_conn_reply_parts(struct kedge_conn *conn, uint64_t ticket, const struct kedge_span *parts,
+			   size_t count)
+{
 	struct ticket_slot *slot = conn_find(conn, ticket);
 	struct message m;
 	int r;
 
 	if (!slot || slot->stream)
 		return slot ? -EINVAL : -ESTALE;
-	debug_assert(!result.size || is_json(result));
 	m = message_begin(conn);
-	r = message_end(conn, &m, answer_result(m.to, slot->id, result));
+	r = m.r < 0 ? m.r : answer_parts(m.to, slot->id, parts, count);
+	debug_assert(r < 0 || is_json(appended(conn, &m)));
+	r = message_end(conn, &m, r);
 	conn_answered(conn, slot);
 	return r;
 }

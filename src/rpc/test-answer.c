@@ -21,9 +21,13 @@ static void expect(struct buf *b, int r, const char *text)
 
 static void test_results(void **state)
 {
+	struct kedge_span parts[] = { { NULL, 0 }, kedge_span("[1"), { "", 0 }, kedge_span(",2]") };
 	struct buf b = BUF_INIT;
 
 	(void)state;
+	expect(&b, answer_parts(&b, id, parts, 4), "{\"id\":\"i\",\"result\":[1,2]}");
+	expect(&b, answer_parts(&b, id, parts, 1), "{\"id\":\"i\"}");
+	expect(&b, answer_parts(&b, id, NULL, 0), "{\"id\":\"i\"}");
 	expect(&b, answer_result(&b, id, kedge_span("[1]")), "{\"id\":\"i\",\"result\":[1]}");
 	expect(&b, answer_result(&b, id, kedge_span("null")), "{\"id\":\"i\",\"result\":null}");
 	expect(&b, answer_result(&b, id, kedge_span(NULL)), "{\"id\":\"i\"}");

@@ -21,25 +21,12 @@ const struct service *service_find(const char *name)
 	return NULL;
 }
 
-/* Values up to this length are echoed without an allocation. */
-#define ECHO_BYTES 4096
-
 void service_echo(const struct kedge_call *call, void *userdata)
 {
 	struct kedge_span value = json_member(call->params, "value");
-	char few[ECHO_BYTES + sizeof("{\"echoed\":}")];
-	_cleanup_(freep) char *many = value.size > ECHO_BYTES ? malloc(value.size + 16) : NULL;
-	char *text = many ? many : few;
+	struct kedge_span parts[] = { kedge_span("{\"echoed\":"),
+				      value.size ? value : kedge_span("null"), kedge_span("}") };
 
 	(void)userdata;
-	if (value.size > ECHO_BYTES && !many) {
-		(void)kedge_call_refuse(call, 500, "out of memory");
-		return;
-	}
-	if (!value.size)
-		value = kedge_span("null");
-	memcpy(text, "{\"echoed\":", 10);
-	memcpy(text + 10, value.data, value.size);
-	text[10 + value.size] = '}';
-	(void)kedge_call_reply(call, (struct kedge_span){ text, value.size + 11 });
+	(void)kedge_call_reply_parts(call, parts, ARRAY_SIZE(parts));
 }
