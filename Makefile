@@ -15,7 +15,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@command -v meson >/dev/null || { echo "no meson here: 'make setup' installs what is missing"; exit 1; }
-	@meson setup --buildtype=release -Doptimization=2 -Ddebug=true --prefix="$(PREFIX)" $(BUILD) >/dev/null
+	@meson setup --buildtype=release -Doptimization=2 -Ddebug=true -Db_lto=true --prefix="$(PREFIX)" $(BUILD) >/dev/null
 
 run:
 	@scripts/setup
