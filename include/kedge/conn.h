@@ -204,6 +204,8 @@ struct kedge_conn_handlers {
  *               most KEDGE_CALL_PREFIX_MAX bytes; copied. Then ids of requests
  *               must be strings, and those that begin with it are refused.
  *               NULL: it does not ask
+ * @spares:      buffers to share with the other connections of this thread;
+ *               borrowed, outlive the connection. NULL: it has its own
  */
 struct kedge_conn_options {
 	size_t size;
@@ -212,7 +214,15 @@ struct kedge_conn_options {
 	void *userdata;
 	enum kedge_protocol protocol;
 	const char *call_prefix;
+	struct kedge_conn_spares *spares;
 };
+
+/* Buffers that connections lend each other: each works in them, and one that is idle keeps
+ * no memory for its input and output. Return: NULL: no memory. */
+KEDGE_PUBLIC struct kedge_conn_spares *kedge_conn_spares_new(void);
+
+/* When no connection is left that uses them. May be NULL. Return: NULL. */
+KEDGE_PUBLIC struct kedge_conn_spares *kedge_conn_spares_free(struct kedge_conn_spares *spares);
 
 /* Make a connection. Return: 0; -EINVAL: a handler is missing, a limit is out of
  * range, or the prefix is none; -ENOMEM. */

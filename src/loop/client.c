@@ -5,7 +5,7 @@
 #include "loop/server.h"
 
 /* Reads, and sends, in one go: a client that never stops does not hold up others. */
-#define CLIENT_READS_MAX 4
+#define CLIENT_READS_MAX 2
 #define CLIENT_SENDS_MAX 4
 
 static void on_closed(uv_handle_t *handle)
@@ -142,7 +142,8 @@ static bool client_receive(struct client *c)
 		ssize_t n = to ? recv(c->fd, to, room, MSG_DONTWAIT) : -1;
 
 		if (n < 0)
-			return to && (errno == EAGAIN || errno == EINTR);
+			return to && (errno == EAGAIN || errno == EINTR) &&
+			       kedge_conn_received(c->conn, 0) == 0;
 		if (n == 0) {
 			kedge_conn_received_eof(c->conn);
 			return true;
@@ -293,7 +294,8 @@ static int client_start(struct client *c)
 							    .on_answer = on_answer },
 					      .userdata = c,
 					      .protocol = s->options.protocol,
-					      .call_prefix = s->options.call_prefix };
+					      .call_prefix = s->options.call_prefix,
+					      .spares = s->spares };
 	int r = kedge_conn_new(&c->conn, &options);
 
 	if (r == 0)

@@ -40,6 +40,7 @@ static void server_free(struct kedge_server *s)
 	posts_deinit(s);
 	methods_deinit(s);
 	map_deinit(&s->by_id);
+	s->spares = kedge_conn_spares_free(s->spares);
 	for (size_t i = 0; i < s->path_count; i++)
 		free(s->paths[i]);
 	free(s->paths);
@@ -151,6 +152,9 @@ static int server_open(struct kedge_server *s)
 {
 	int r = copy_allow(s);
 
+	s->spares = kedge_conn_spares_new();
+	if (!s->spares)
+		r = -ENOMEM;
 	if (r == 0)
 		r = open_guard(s);
 	if (r == 0)

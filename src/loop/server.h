@@ -79,6 +79,7 @@ struct kedge_server {
 	struct map by_id; /* client id -> struct client */
 	size_t client_count;
 	uint64_t client_serial;
+	struct kedge_conn_spares *spares; /* of all the clients */
 	struct kedge_server_stats stats;
 	uv_prepare_t prepare; /* runs before the loop sleeps, while somebody is dirty */
 

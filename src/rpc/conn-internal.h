@@ -5,6 +5,7 @@
  *	input.c    where a message begins and ends: lines, frames
  *	request.c  an envelope: the checks, and whom it goes to
  *	body.c     what follows an envelope, whole or in chunks
+ *	spares.c   memory that connections lend each other
  *	output.c   a message on its way out: as line or frame, now or behind a stream
  *	reply.c    answers
  *	stream.c   answers that are streams
@@ -18,6 +19,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "rpc/spares.h"
 #include "rpc/tickets.h"
 
 /* Memory that an idle connection keeps, in each of its buffers. */
@@ -68,6 +70,7 @@ struct kedge_conn {
 	struct kedge_conn_handlers handlers;
 	void *userdata;
 	enum kedge_protocol protocol;
+	struct kedge_conn_spares *spares; /* NULL: none */
 
 	struct input in;
 	struct body body;

@@ -74,6 +74,7 @@ int kedge_conn_new(struct kedge_conn **ret_conn, const struct kedge_conn_options
 	conn->handlers = options->handlers;
 	conn->userdata = options->userdata;
 	conn->protocol = options->protocol;
+	conn->spares = options->spares;
 	conn->in.state = conn->protocol == KEDGE_PROTOCOL_LINES ? INPUT_LINE : INPUT_FIRST_BYTE;
 	list_init(&conn->waiting);
 	if (options->call_prefix)
@@ -171,6 +172,8 @@ void conn_process(struct kedge_conn *conn)
 	conn->processing = false;
 	if (conn->dead || !waits_for_input(conn))
 		buf_consume(in, buf_size(in));
+	if (conn->spares)
+		spare_give_back(in, &conn->spares->in);
 	buf_trim(in, CONN_IDLE_BYTES);
 }
 
@@ -178,6 +181,8 @@ void *kedge_conn_input(struct kedge_conn *conn, size_t *ret_room)
 {
 	struct buf *in = &conn->in.buf;
 
+	if (conn->spares)
+		spare_borrow(in, &conn->spares->in);
 	if (conn->dead || buf_reserve(in, INPUT_ROOM_BYTES) < 0)
 		return NULL;
 	*ret_room = in->capacity - in->end;
@@ -221,6 +226,8 @@ void kedge_conn_sent(struct kedge_conn *conn, size_t n)
 	if (conn->dead)
 		return;
 	buf_consume(&conn->out, n);
+	if (conn->spares && buf_size(&conn->out) == 0)
+		spare_give_back(&conn->out, &conn->spares->out);
 	buf_trim(&conn->out, CONN_IDLE_BYTES);
 	conn->fed = true;
 	stream_resume(conn);

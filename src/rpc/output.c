@@ -17,6 +17,8 @@ struct message message_begin(struct kedge_conn *conn)
 	struct buf *to = conn->open ? &conn->behind : &conn->out;
 	struct message m = { .to = to, .before = buf_size(to) };
 
+	if (conn->spares && to == &conn->out && !to->capacity)
+		spare_borrow(to, &conn->spares->out);
 	if (conn_is_framed(conn)) {
 		m.r = buf_reserve(to, FRAME_HEADER_BYTES);
 		/* Its length is put there by message_seal(). */

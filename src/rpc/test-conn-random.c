@@ -331,6 +331,7 @@ static void run(unsigned seed)
 			      .on_upload = on_upload,
 			      .on_body = on_body,
 			      .on_writable = on_writable },
+		.spares = seed % 2 ? kedge_conn_spares_new() : NULL,
 	};
 
 	assert_int_equal(kedge_conn_new(&w.conn, &options), 0);
@@ -343,6 +344,7 @@ static void run(unsigned seed)
 			fail_msg("seed %u: request %u has %u answers", seed, i,
 				 w.requests[i].answers);
 	kedge_conn_free(w.conn);
+	kedge_conn_spares_free(options.spares);
 	buf_deinit(&w.in);
 	buf_deinit(&w.out);
 }

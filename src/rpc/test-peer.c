@@ -329,8 +329,8 @@ static void run_bytes(const struct kedge_conn_options *options, struct kedge_spa
 	peer_close(&p);
 }
 
-void peer_dialogue(const struct kedge_conn_options *options, struct kedge_span in,
-		   struct kedge_span out, const char *log)
+static void dialogue(const struct kedge_conn_options *options, struct kedge_span in,
+		     struct kedge_span out, const char *log)
 {
 	run_bytes(options, in, out, log);
 	for (size_t i = 0; i <= in.size; i++) {
@@ -339,4 +339,17 @@ void peer_dialogue(const struct kedge_conn_options *options, struct kedge_span i
 		for (size_t j = i; j <= last; j++)
 			run_cut(options, in, (size_t[]){ i, j }, out, log);
 	}
+}
+
+/* Whose memory it is makes no difference. */
+void peer_dialogue(const struct kedge_conn_options *options, struct kedge_span in,
+		   struct kedge_span out, const char *log)
+{
+	struct kedge_conn_options lending = *options;
+
+	dialogue(options, in, out, log);
+	lending.spares = kedge_conn_spares_new();
+	assert_non_null(lending.spares);
+	dialogue(&lending, in, out, log);
+	kedge_conn_spares_free(lending.spares);
 }

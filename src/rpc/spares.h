@@ -1,0 +1,34 @@
+/*
+ * Spares: one buffer for input and one for output, which the connections of a
+ * thread lend each other.
+ *
+ * A connection takes a spare for the time in which it has bytes to look at, or to
+ * send, and gives it back when it has none. So all of them work in the same,
+ * warm memory, however many they are, and idle ones keep none. Whoever finds no
+ * spare there (another holds it: half of a long message has come, or its client does
+ * not read) has a buffer of its own, as without spares.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+/* Room for a read, or for the answers to it: larger ones were not faster with messages of
+ * 4 KiB, and leave the caches to nobody else. */
+#define SPARE_BYTES 65536
+
+/* Larger ones are freed: they held a long message, and the next is not likely to be one. */
+#define SPARE_BYTES_MAX (1 << 20)
+
+struct kedge_conn_spares {
+	struct buf in, out;
+};
+
+/* Have @own work in the spare: what is in it is moved there, where that is little. */
+void spare_borrow(struct buf *own, struct buf *spare);
+
+/**
+ * spare_give_back() - let go of memory that is not needed now
+ *
+ * Where little is left in @own, that moves to memory of its size.
+ */
+void spare_give_back(struct buf *own, struct buf *spare);
