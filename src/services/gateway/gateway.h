@@ -10,6 +10,8 @@ struct gateway {
 	struct store *store;
 	struct flags *flags;
 	struct kedge_method *methods;
+	struct globals shown; /* whose text is kept: they are asked for before every action */
+	char shown_text[128]; /* empty: none yet */
 };
 
 /* thresholds.c */

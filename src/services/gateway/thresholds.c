@@ -28,12 +28,17 @@ struct found {
 	char text[128];
 };
 
-static void show_globals(struct found *found, const struct globals *g)
+static void write_globals(char *to, size_t room, const struct globals *g)
 {
-	(void)snprintf(found->text, sizeof(found->text),
+	(void)snprintf(to, room,
 		       "{\"interactive\":\"%s\",\"autonomous\":\"%s\",\"headless\":\"%s\"}",
 		       threshold_names[g->values[0]], threshold_names[g->values[1]],
 		       threshold_names[g->values[2]]);
+}
+
+static void show_globals(struct found *found, const struct globals *g)
+{
+	write_globals(found->text, sizeof(found->text), g);
 }
 
 /* @index: into threshold_names; negative: no threshold is set. */
@@ -111,9 +116,15 @@ void gateway_get_global_thresholds(const struct kedge_call *call, void *userdata
 		return;
 	}
 	found.error = store_globals(gateway->store, &globals, &found.words);
-	if (!found.error)
-		show_globals(&found, &globals);
-	answer(gateway, call->later, &found);
+	if (found.error) {
+		answer(gateway, call->later, &found);
+		return;
+	}
+	if (!*gateway->shown_text || memcmp(&globals, &gateway->shown, sizeof(globals)) != 0) {
+		gateway->shown = globals;
+		write_globals(gateway->shown_text, sizeof(gateway->shown_text), &globals);
+	}
+	(void)kedge_call_reply(call, kedge_span(gateway->shown_text));
 }
 
 static void get_conversation(struct gateway *gateway, const struct kedge_call *call, char *id,
