@@ -263,45 +263,62 @@ static void test_one_that_takes_nothing_is_closed(void **state)
 	client_close_end(&c);
 }
 
-/* A hundred requests a read, for some rounds until all buffers have their size. */
-static void ask_hundred(struct peer_client *c)
+/* A hundred requests a read, all of them answered. */
+static void ask_hundred(struct peer_client *c, const void *request, size_t size)
 {
-	static const char line[] =
-		"{\"id\":\"12345\",\"method\":\"echo\",\"params\":{\"a\":[1,2]}}\n";
-	char text[100 * sizeof(line)];
-	size_t n = 0;
+	static const char answer[] = "{\"id\":\"12345\",\"result\":{\"a\":[1,2]}}";
+	size_t wanted = 100 * (sizeof(answer) - 1 + (*(const char *)request ? 1 : 4));
+	char text[100 * 128];
 
-	for (int i = 0; i < 100; i++, n += sizeof(line) - 1)
-		memcpy(text + n, line, sizeof(line) - 1);
-	client_write(c, text, n);
-	for (int i = 0; i < 100; i++) {
-		char *front, *end;
-
-		while (!buf_size(&c->in) || !memchr(buf_front(&c->in), '\n', buf_size(&c->in))) {
-			(void)uv_run(&c->f->loop, UV_RUN_NOWAIT);
-			(void)client_take(c, 16384);
-		}
-		front = buf_front(&c->in);
-		end = memchr(front, '\n', buf_size(&c->in));
-		buf_consume(&c->in, (size_t)(end - front) + 1);
+	assert_in_range(size, 1, 128);
+	for (size_t i = 0; i < 100; i++)
+		memcpy(text + i * size, request, size);
+	client_write(c, text, 100 * size);
+	while (buf_size(&c->in) < wanted) {
+		(void)uv_run(&c->f->loop, UV_RUN_NOWAIT);
+		(void)client_take(c, 16384);
 	}
+	assert_int_equal(buf_size(&c->in), wanted);
+	assert_memory_equal(buf_front(&c->in) + (*(const char *)request ? 0 : 4), answer,
+			    sizeof(answer) - 1);
+	buf_consume(&c->in, wanted);
 }
 
-static void test_no_allocation_for_a_request(void **state)
+#define REQUEST "{\"id\":\"12345\",\"method\":\"echo\",\"params\":{\"a\":[1,2]}}"
+
+/* For some rounds, until all buffers have their size; then not one more. Clients take turns. */
+static void no_allocation(struct fixture *f, const void *request, size_t size)
 {
-	struct fixture *f = *state;
-	struct peer_client c;
-	unsigned before;
+	struct peer_client clients[3];
+	unsigned before = 0;
 
 	start(f);
-	client_connect(&c, f);
-	for (int i = 0; i < 20; i++)
-		ask_hundred(&c);
-	before = allocations;
-	for (int i = 0; i < 100; i++)
-		ask_hundred(&c);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		client_connect(&clients[i], f);
+	for (int round = 0; round < 120; round++) {
+		if (round == 20)
+			before = allocations;
+		for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+			ask_hundred(&clients[i], request, size);
+	}
 	assert_int_equal(allocations - before, 0);
-	client_close_end(&c);
+	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+		client_close_end(&clients[i]);
+}
+
+static void test_no_allocation_for_a_line(void **state)
+{
+	no_allocation(*state, REQUEST "\n", sizeof(REQUEST));
+}
+
+static void test_no_allocation_for_a_frame(void **state)
+{
+	struct fixture *f = *state;
+	char frame[4 + sizeof(REQUEST)] = { 0, 0, 0, sizeof(REQUEST) - 1 };
+
+	memcpy(frame + 4, REQUEST, sizeof(REQUEST));
+	f->options.protocol = KEDGE_PROTOCOL_FRAMES;
+	no_allocation(f, frame, sizeof(frame) - 1);
 }
 
 int main(void)
@@ -316,7 +333,8 @@ int main(void)
 		CASE(test_a_client_that_goes_away_is_told_of),
 		CASE(test_time_limits),
 		CASE(test_one_that_takes_nothing_is_closed),
-		CASE(test_no_allocation_for_a_request),
+		CASE(test_no_allocation_for_a_line),
+		CASE(test_no_allocation_for_a_frame),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
