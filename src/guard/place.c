@@ -74,7 +74,7 @@ static struct place *place_new(const char *path)
 		free(place);
 		return NULL;
 	}
-	place->fd = -EBADF;
+	place->fd = place->made_fd = -EBADF;
 	place->depth = depth;
 	list_init(&place->link);
 	list_init(&place->members);
@@ -115,6 +115,8 @@ struct place *place_abandon(struct place *place, const struct guard_ports *ports
 	for (unsigned i = 0; i < place->former_count; i++)
 		ports->close(ports->ctx, place->former[i]);
 	anchor_dir_abandon(place->anchors);
+	if (place->made_fd >= 0)
+		ports->close(ports->ctx, place->made_fd);
 	if (place->fd >= 0)
 		ports->close(ports->ctx, place->fd);
 	list_unlink(&place->link);
@@ -237,29 +239,48 @@ static int open_deepest(struct place *place, const struct guard_ports *ports, un
 	return fd;
 }
 
+/* @fd is the directory itself, made just now. A number alone would not know it again:
+ * it may be gone, and the number another directory's, before it is entered. */
+static void hold_made(struct place *place, const struct guard_ports *ports, int fd)
+{
+	if (place->made_fd >= 0)
+		ports->close(ports->ctx, place->made_fd);
+	place->made_fd = fd;
+}
+
+static bool is_made(const struct place *place, const struct guard_ports *ports,
+		    const struct node *node)
+{
+	struct node made;
+
+	return place->made_fd >= 0 && ports->stat_fd(ports->ctx, place->made_fd, &made) == 0 &&
+	       node_same(&made, node);
+}
+
 int place_make(struct place *place, const struct guard_ports *ports)
 {
 	char buffer[PATH_MAX];
-	struct node node;
 	unsigned step = 0;
-	int fd = open_deepest(place, ports, &step);
+	int r = 0, fd = open_deepest(place, ports, &step);
 
 	for (unsigned i = step + 1; fd >= 0 && i < place->depth; i++) {
 		int next = -EBADF;
-		int r = make_one(ports, fd, step_name(place, i, buffer), &place->steps[i].rights,
-				 &next);
+
+		r = make_one(ports, fd, step_name(place, i, buffer), &place->steps[i].rights,
+			     &next);
 
 		ports->close(ports->ctx, fd);
 		if (r < 0)
 			return r;
 		fd = next;
-		if (r == 1 && i == place->depth - 1 && ports->stat_fd(ports->ctx, next, &node) == 0)
-			place->last_made = node;
 	}
 	if (fd < 0)
 		return fd;
-	ports->close(ports->ctx, fd);
 	place->seen_turn = 0;
+	if (r == 1)
+		hold_made(place, ports, fd);
+	else
+		ports->close(ports->ctx, fd);
 	return 0;
 }
 
@@ -305,7 +326,7 @@ int place_enter(struct place *place, const struct guard_ports *ports, struct wat
 	place_remember(place, ports, place->fd);
 	place_forget(place, ports, &node);
 	place->fd = fd;
-	place->made = node_same(&place->last_made, &node);
+	place->made = is_made(place, ports, &node);
 	/* The rights to keep are those recorded in the beginning, wherever we are. */
 	place->node.device = node.device;
 	place->node.inode = node.inode;

@@ -36,7 +36,7 @@ struct place {
 	bool anchors_refused;       /* the one that was asked for is on another mount */
 	bool anchors_beside;        /* ... and one beside the sockets is used instead */
 	bool made;                  /* kedge made this directory again */
-	struct node last_made;      /* the one that it made last, to be known by */
+	int made_fd; /* the one that it made last: held, so that its number stays its own */
 	/* What the path was seen to name, good for one turn of the engine. */
 	uint64_t seen_turn;
 	int seen_error;
