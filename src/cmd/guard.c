@@ -13,7 +13,6 @@
 #include "cmd/command.h"
 
 static const struct option longs[] = {
-	{ "path", required_argument, NULL, GUARD_PATH },
 	{ "all-of", required_argument, NULL, GUARD_ALL_OF },
 	{ "anchor-dir", required_argument, NULL, GUARD_ANCHOR_DIR },
 	{ "vault", required_argument, NULL, GUARD_VAULT },
@@ -244,8 +243,8 @@ const struct command command_guard = {
 		"  --all-of PID|UNIT   every path that it listens at now; again for more\n"
 		"  --config FILE       read options and paths; --check-config only checks\n"
 		"  --wait              await paths where nobody listens yet\n"
-		"  --anchor-dir DIR    keep anchors there (.kedge-UID beside each socket);\n"
-		"                      on the same mount, it outlives the socket's directory\n"
+		"  --anchor-dir DIR, --vault DIR   keep anchors there (.kedge-UID beside each\n"
+		"                      socket); on the same mount, it outlives the directory\n"
 		"  --settle MS         wait so long where it is not known who took a path away\n"
 		"                      (10)\n"
 		"  --attribution A     auto: ask the kernel who did it, as root; off: do not\n"

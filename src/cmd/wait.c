@@ -321,9 +321,8 @@ const struct command command_wait = {
 	.name = "wait",
 	.summary = "wait until clients can connect",
 	.help = "Usage: kedge wait [--timeout S] PATH...\n\n"
-		"Returns as soon as a client could connect to all of the sockets. Connects to "
-		"each\n"
-		"and closes the connection, as kedge check does.\n\n"
+		"Returns as soon as a client could connect to all of the sockets. Connects to\n"
+		"each and closes the connection, as kedge check does.\n\n"
 		"  PATH         need not exist, nor its directories; @NAME: an abstract name\n"
 		"  --timeout S  give up after so many seconds (never); 0: look once\n\n"
 		"Events wake it, it does not poll. Two things have no event: that a bound socket\n"

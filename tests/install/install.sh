@@ -81,9 +81,19 @@ draws_on_libkedge() {
 	nm -D --undefined-only "$LD_LIBRARY_PATH/libkedge-uv.so" | grep -w kedge_conn_new
 }
 
-echo "1..12"
+# Whatever was built of the pages is installed: none without scdoc.
+pages() {
+	set -- "$build"/man/*.[135]
+	test -e "$1" || return 0
+	for page; do
+		cmp "$page" "$root/share/man/man${page##*.}/${page##*/}" || return 1
+	done
+}
+
+echo "1..13"
 check 'make install fills a directory' is_installed
 check 'every public header is installed' all_headers
+check 'every page that was built is installed' pages
 check 'a C program guards its path' runs kedge "$here/guarded.c" "$cc" -std=c99 -D_DEFAULT_SOURCE
 check 'a C program serves on libuv' runs kedge-uv "$here/served.c" "$cc" -std=gnu99
 if [ -n "$cxx" ]; then
