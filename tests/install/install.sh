@@ -90,10 +90,17 @@ pages() {
 	done
 }
 
-echo "1..13"
+completions() {
+	cmp "$source/contrib/completion/kedge.bash" "$root/share/bash-completion/completions/kedge" &&
+		cmp "$source/contrib/completion/_kedge" "$root/share/zsh/site-functions/_kedge" &&
+		cmp "$source/contrib/completion/kedge.fish" "$root/share/fish/vendor_completions.d/kedge.fish"
+}
+
+echo "1..14"
 check 'make install fills a directory' is_installed
 check 'every public header is installed' all_headers
 check 'every page that was built is installed' pages
+check 'shells find their completions' completions
 check 'a C program guards its path' runs kedge "$here/guarded.c" "$cc" -std=c99 -D_DEFAULT_SOURCE
 check 'a C program serves on libuv' runs kedge-uv "$here/served.c" "$cc" -std=gnu99
 if [ -n "$cxx" ]; then

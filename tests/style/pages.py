@@ -2,51 +2,12 @@
 """Each sub-command has a page, and the page, --help and the code know the same options. TAP.
 
 pages.py SOURCE-ROOT KEDGE"""
-import os, re, subprocess, sys
+import os, re
 
-root, kedge = sys.argv[1], os.path.abspath(sys.argv[2])
-# Everywhere, and said once: in kedge(1).
-COMMON = {"--help", "--version"}
+from written import check, commands, differences, end, options_in, options_of_help, read, root, said
+
 HELP_LINES_MAX, HELP_COLUMNS_MAX = 40, 80
 SECTIONS = ["NAME", "SYNOPSIS", "EXAMPLES", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "SEE ALSO"]
-number = failed = 0
-
-
-def read(*names):
-    with open(os.path.join(root, *names)) as f:
-        return f.read()
-
-
-def said(*args):
-    return subprocess.run([kedge, *args], stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
-def check(what, wrong):
-    global number, failed
-    number += 1
-    failed += bool(wrong)
-    print("%sok %d - %s" % ("not " if wrong else "", number, what))
-    for line in wrong:
-        print("# " + line)
-
-
-def differences(**sets):
-    """What is not in all of them."""
-    everything = set().union(*sets.values())
-    return ["%s: not in %s" % (word, name) for name, words in sets.items()
-            for word in sorted(everything - words)]
-
-
-def options_in(text):
-    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", text)) - COMMON
-
-
-def options_of_help(command):
-    """Examples show options of servers (--assistant-mode) and of other commands."""
-    lines = [line for line in said(command, "--help").split("\n")
-             if not re.match(r"  (kedge|#) ", line)]
-    text = "\n".join(lines).replace("--NAME-OPTION", "")
-    return options_in(re.sub(r"--[A-Z-]+", "", text))
 
 
 def options_of_page(command):
@@ -82,7 +43,6 @@ def fits(text):
     return wrong + (["%d lines" % len(lines)] if len(lines) > HELP_LINES_MAX else [])
 
 
-commands = re.findall(r"^  ([a-z]+) ", said("--help").split("Commands:")[1].split("\n\n")[0], re.M)
 pages = set(re.findall(r"^kedge-([a-z]+)\.1\.scd$", "\n".join(os.listdir(root + "/man")), re.M))
 named = set(re.findall(r"\*kedge-([a-z]+)\*\(1\)\n\t", read("man", "kedge.1.scd")))
 built = set(re.findall(r"'([\w.-]+\.\d)'", read("man", "meson.build")))
@@ -101,5 +61,4 @@ keys = set(re.findall(r'{ "([a-z-]+)", GUARD_', read("src", "cmd", "guard-config
 check("guard: the keys of its file", differences(code=keys, page=keys_of_page("kedge-guard.conf.5.scd")))
 keys = {o[2:] for o in options_of_code("serve")} - {"config", "check-config"}
 check("serve: the keys of its file", differences(code=keys, page=keys_of_page("kedge-serve.conf.5.scd")))
-print("1..%d" % number)
-sys.exit(1 if failed else 0)
+end()
