@@ -78,6 +78,7 @@ struct kedge_server {
 	struct list clients, doors, dirty;
 	struct map by_id; /* client id -> struct client */
 	size_t client_count;
+	unsigned answered; /* clients that were read from, and not flushed since */
 	uint64_t client_serial;
 	struct kedge_conn_spares *spares; /* of all the clients */
 	struct kedge_server_stats stats;

@@ -227,7 +227,7 @@ void kedge_conn_sent(struct kedge_conn *conn, size_t n)
 		return;
 	buf_consume(&conn->out, n);
 	if (conn->spares && buf_size(&conn->out) == 0)
-		spare_give_back(&conn->out, &conn->spares->out);
+		spares_give_back_out(conn->spares, &conn->out);
 	buf_trim(&conn->out, CONN_IDLE_BYTES);
 	conn->fed = true;
 	stream_resume(conn);

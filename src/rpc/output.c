@@ -18,7 +18,7 @@ struct message message_begin(struct kedge_conn *conn)
 	struct message m = { .to = to, .before = buf_size(to) };
 
 	if (conn->spares && to == &conn->out && !to->capacity)
-		spare_borrow(to, &conn->spares->out);
+		spares_borrow_out(conn->spares, to);
 	if (conn_is_framed(conn)) {
 		m.r = buf_reserve(to, FRAME_HEADER_BYTES);
 		/* Its length is put there by message_seal(). */

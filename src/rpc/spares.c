@@ -18,7 +18,8 @@ struct kedge_conn_spares *kedge_conn_spares_free(struct kedge_conn_spares *spare
 	if (!spares)
 		return NULL;
 	buf_deinit(&spares->in);
-	buf_deinit(&spares->out);
+	while (spares->out_count)
+		buf_deinit(&spares->out[--spares->out_count]);
 	free(spares);
 	return NULL;
 }
@@ -64,4 +65,22 @@ void spare_give_back(struct buf *own, struct buf *spare)
 		buf_deinit(&given);
 	else
 		*spare = given;
+}
+
+void spares_borrow_out(struct kedge_conn_spares *spares, struct buf *own)
+{
+	struct buf none = BUF_INIT;
+
+	spare_borrow(own, spares->out_count ? &spares->out[--spares->out_count] : &none);
+}
+
+void spares_give_back_out(struct kedge_conn_spares *spares, struct buf *own)
+{
+	struct buf given = BUF_INIT;
+
+	if (spares->out_count == SPARES_OUT)
+		return;
+	spare_give_back(own, &given);
+	if (given.capacity)
+		spares->out[spares->out_count++] = given;
 }

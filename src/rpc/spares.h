@@ -1,5 +1,5 @@
 /*
- * Spares: one buffer for input and one for output, which the connections of a
+ * Spares: a buffer for input and some for output, which the connections of a
  * thread lend each other.
  *
  * A connection takes a spare for the time in which it has bytes to look at, or to
@@ -19,9 +19,19 @@
 /* Larger ones are freed: they held a long message, and the next is not likely to be one. */
 #define SPARE_BYTES_MAX (1 << 20)
 
+/* Connections that have output at once are as many as are read from before the first
+ * of them is sent to: see loop/client.c. */
+#define SPARES_OUT 16
+
 struct kedge_conn_spares {
-	struct buf in, out;
+	struct buf in;
+	struct buf out[SPARES_OUT]; /* the first @out_count of them are there */
+	unsigned out_count;
 };
+
+/* Both as below, for the output of a connection, which is empty. */
+void spares_borrow_out(struct kedge_conn_spares *spares, struct buf *own);
+void spares_give_back_out(struct kedge_conn_spares *spares, struct buf *own);
 
 /* Have @own work in the spare: what is in it is moved there, where that is little. */
 void spare_borrow(struct buf *own, struct buf *spare);

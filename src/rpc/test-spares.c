@@ -67,13 +67,15 @@ static void test_idle_ones_keep_nothing(void **state)
 	peer_expect_text(&p.a, SAY);
 	assert_int_equal(p.a.conn->in.buf.capacity + p.a.conn->out.capacity, 0);
 	in = p.spares->in.data;
-	out = p.spares->out.data;
+	assert_int_equal(p.spares->out_count, 1);
+	out = p.spares->out[0].data;
 	assert_true(in && out);
 	peer_feed_text(&p.b, ASK ASK);
-	assert_int_equal(p.spares->out.capacity, 0);
+	assert_int_equal(p.spares->out_count, 0);
 	peer_expect_text(&p.b, SAY SAY);
 	assert_ptr_equal(p.spares->in.data, in);
-	assert_ptr_equal(p.spares->out.data, out);
+	assert_int_equal(p.spares->out_count, 1);
+	assert_ptr_equal(p.spares->out[0].data, out);
 	pair_close(&p);
 }
 
@@ -96,6 +98,28 @@ static void test_half_a_message_is_moved(void **state)
 		peer_expect_text(&p.b, SAY);
 	}
 	pair_close(&p);
+}
+
+/* As many outputs are kept as are used at once, and no more. */
+static void test_outputs_are_kept(void **state)
+{
+	struct kedge_conn_spares *spares = kedge_conn_spares_new();
+	struct buf own[SPARES_OUT + 1] = { BUF_INIT };
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+			spares_borrow_out(spares, &own[i]);
+			assert_true(own[i].capacity >= SPARE_BYTES);
+		}
+		assert_int_equal(spares->out_count, 0);
+		for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+			spares_give_back_out(spares, &own[i]);
+		assert_int_equal(spares->out_count, SPARES_OUT);
+		assert_true(own[SPARES_OUT].capacity >= SPARE_BYTES);
+	}
+	buf_deinit(&own[SPARES_OUT]);
+	kedge_conn_spares_free(spares);
 }
 
 static void say_long(struct buf *to, char end, size_t size)
@@ -128,7 +152,8 @@ static void test_a_long_message_keeps_it(void **state)
 	assert_true(p.spares->in.capacity <= SPARE_BYTES_MAX);
 	peer_take(&p.a);
 	assert_true(buf_size(&p.a.sent) > 2 * SPARE_BYTES_MAX);
-	assert_true(p.spares->out.capacity <= SPARE_BYTES_MAX);
+	/* The answer's buffer was the spare, and has grown too large. */
+	assert_int_equal(p.spares->out_count, 0);
 	buf_deinit(&text);
 	pair_close(&p);
 }
@@ -163,6 +188,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_idle_ones_keep_nothing),
 		cmocka_unit_test(test_half_a_message_is_moved),
+		cmocka_unit_test(test_outputs_are_kept),
 		cmocka_unit_test(test_a_long_message_keeps_it),
 		cmocka_unit_test(test_no_memory),
 	};
