@@ -94,6 +94,26 @@ test('events: built, published, delivered where they are wanted, closed', async 
 	b.end();
 });
 
+test('streams by the thousand: each id once, however it is escaped, and no more than 4096', async (dir) => {
+	const { socket } = await serve(dir);
+	const s = await skill(socket);
+	const open = (id) => s.raw.write(`{"id":${id},"method":"host.events.subscribe","params":{"filter":{}}}\n`);
+	const answers = async (n) => (await until(() => s.lines().length >= n && s.lines(), `${n} answers`)).slice(n - 1)[0];
+	for (let i = 0; i < 4096; i++) open(`"s:${i}"`);
+	same((await answers(4096)).result, { subscribed: true });
+	same(s.lines().filter((l) => l.result?.subscribed).length, 4096);
+	open('"s:4096"');
+	same((await answers(4097)).statusCode, 429);
+	open('"\\u0073:7"');
+	same((await answers(4098)).error, 'Stream id already active: s:7');
+	same(await s.result('host.events.subscribe.close', { subscribeId: 's:7' }, 'c1'), { closed: true });
+	open('"s\\u003a7"');
+	same((await answers(4100)).result, { subscribed: true });
+	open('"s:7"');
+	same((await answers(4101)).statusCode, 409);
+	s.end();
+});
+
 test('a reader that does not read loses its streams, and nobody else anything', async (dir) => {
 	const { socket } = await serve(dir);
 	const [slow, good] = [await skill(socket), await skill(socket)];

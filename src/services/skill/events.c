@@ -14,8 +14,10 @@
 #define QUEUED_BYTES_MAX 1048576
 
 struct subscription {
-	struct list link; /* skill_client.subscriptions */
-	char *id;         /* JSON text of the request's id */
+	struct list link;          /* skill_client.subscriptions */
+	struct subscription *next; /* with the same hash, in skill_client.by_stream */
+	uint64_t hash;             /* of what the id says, however it was escaped */
+	char *id;                  /* JSON text of the request's id */
 	size_t id_size;
 	bool filtered;
 	char *conversation; /* decoded; with @filtered */
@@ -30,8 +32,26 @@ struct event {
 	size_t conversation_size;
 };
 
+/* Whatever hash was asked for, nothing is allocated: the key is there already. */
+static void unhash(struct skill_client *client, struct subscription *s)
+{
+	struct subscription *first = map_get(&client->by_stream, s->hash), *it = first;
+
+	if (first == s) {
+		if (s->next)
+			(void)map_put(&client->by_stream, s->hash, s->next);
+		else
+			map_remove(&client->by_stream, s->hash);
+		return;
+	}
+	while (it->next != s)
+		it = it->next;
+	it->next = s->next;
+}
+
 static void subscription_free(struct skill_client *client, struct subscription *s)
 {
+	unhash(client, s);
 	list_unlink(&s->link);
 	client->subscription_count--;
 	free(s->id);
@@ -43,38 +63,34 @@ void events_forget(struct skill_client *client)
 {
 	list_for_each_safe (it, &client->subscriptions)
 		subscription_free(client, list_entry(it, struct subscription, link));
+	map_deinit(&client->by_stream);
 }
 
 /* Ids are the same where their texts are, however they were escaped. */
-static bool same_id(struct kedge_span a, const struct subscription *s)
+static int hash_id(struct kedge_span id, uint64_t *ret)
 {
-	struct kedge_span b = { s->id, s->id_size };
-	_cleanup_(freep) char *text_a = NULL;
-	_cleanup_(freep) char *text_b = NULL;
-	size_t n;
+	_cleanup_(freep) char *text = NULL;
 
-	if (a.size == b.size && memcmp(a.data, b.data, a.size) == 0)
-		return true;
-	if (!memchr(a.data, '\\', a.size) && !memchr(b.data, '\\', b.size))
-		return false;
-	text_a = malloc(a.size);
-	text_b = malloc(b.size);
-	if (!text_a || !text_b)
-		return false;
-	n = json_string_decode(a, text_a);
-	return json_string_decode(b, text_b) == n && memcmp(text_a, text_b, n) == 0;
+	if (!memchr(id.data, '\\', id.size)) {
+		*ret = map_hash(id.data + 1, id.size - 2);
+		return 0;
+	}
+	text = malloc(id.size);
+	if (!text)
+		return -ENOMEM;
+	*ret = map_hash(text, json_string_decode(id, text));
+	return 0;
 }
 
+/* By its hash: a client may have thousands, and asks for one more a thousand times a turn. */
 static struct subscription *find_subscription(const struct skill_client *client,
-					      struct kedge_span id)
+					      struct kedge_span id, uint64_t hash)
 {
-	list_for_each (it, &client->subscriptions) {
-		struct subscription *s = list_entry(it, struct subscription, link);
+	struct subscription *s = map_get(&client->by_stream, hash);
 
-		if (same_id(id, s))
-			return s;
-	}
-	return NULL;
+	while (s && !json_scalar_equal(id, (struct kedge_span){ s->id, s->id_size }))
+		s = s->next;
+	return s;
 }
 
 /* @p is inside the event. */
@@ -288,28 +304,31 @@ void events_build(const struct kedge_call *call, void *userdata)
 	params_deinit(&params);
 }
 
-/* @conversation is consumed. Return: the new one, or NULL. */
-static struct subscription *subscribe(struct skill_client *client, struct kedge_span id,
-				      char *conversation, size_t size)
+/* @conversation is consumed. Return: 0, or -ENOMEM. */
+static int subscribe(struct skill_client *client, struct kedge_span id, uint64_t hash,
+		     char *conversation, size_t size)
 {
 	struct subscription *s = calloc(1, sizeof(*s));
 	char *copy = malloc(id.size);
+	struct subscription *next = map_get(&client->by_stream, hash);
 
-	if (!s || !copy) {
+	if (!s || !copy || map_put(&client->by_stream, hash, s) < 0) {
 		free(conversation);
 		free(copy);
 		free(s);
-		return NULL;
+		return -ENOMEM;
 	}
 	memcpy(copy, id.data, id.size);
-	*s = (struct subscription){ .id = copy,
+	*s = (struct subscription){ .next = next,
+				    .hash = hash,
+				    .id = copy,
 				    .id_size = id.size,
 				    .filtered = conversation != NULL,
 				    .conversation = conversation,
 				    .conversation_size = size };
 	list_append(&client->subscriptions, &s->link);
 	client->subscription_count++;
-	return s;
+	return 0;
 }
 
 static void refuse_active(const struct kedge_call *call)
@@ -323,6 +342,28 @@ static void refuse_active(const struct kedge_call *call)
 	if (buf_appendf(&text, "Stream id already active: %s", plain) == 0 &&
 	    buf_append(&text, "", 1) == 0)
 		(void)kedge_call_refuse(call, 409, buf_front(&text));
+}
+
+/* The filter is good. @conversation is consumed. */
+static void answer_subscribe(const struct kedge_call *call, struct skill_client *client,
+			     char *conversation, size_t size)
+{
+	uint64_t hash = 0;
+	int r = hash_id(call->id, &hash);
+
+	if (r == 0 && find_subscription(client, call->id, hash)) {
+		refuse_active(call);
+	} else if (r == 0 && client->subscription_count >= SUBSCRIPTIONS_MAX) {
+		(void)kedge_call_refuse(call, 429, "Too many streams on this connection");
+	} else {
+		if (r == 0)
+			r = subscribe(client, call->id, hash, steal_ptr(conversation), size);
+		if (r == 0)
+			(void)kedge_call_reply(call, kedge_span("{\"subscribed\":true}"));
+		else
+			(void)kedge_call_refuse(call, 500, "out of memory");
+	}
+	free(conversation);
 }
 
 void events_subscribe(const struct kedge_call *call, void *userdata)
@@ -344,19 +385,10 @@ void events_subscribe(const struct kedge_call *call, void *userdata)
 				    &size);
 		params_leave(&params, outer);
 	}
-	if (params_refused(&params, call)) {
+	if (params_refused(&params, call))
 		free(conversation);
-	} else if (find_subscription(client, call->id)) {
-		free(conversation);
-		refuse_active(call);
-	} else if (client->subscription_count >= SUBSCRIPTIONS_MAX) {
-		free(conversation);
-		(void)kedge_call_refuse(call, 429, "Too many streams on this connection");
-	} else if (subscribe(client, call->id, conversation, size)) {
-		(void)kedge_call_reply(call, kedge_span("{\"subscribed\":true}"));
-	} else {
-		(void)kedge_call_refuse(call, 500, "out of memory");
-	}
+	else
+		answer_subscribe(call, client, conversation, size);
 	params_deinit(&params);
 }
 
@@ -366,6 +398,7 @@ void events_unsubscribe(const struct kedge_call *call, void *userdata)
 	struct skill_client *client = skill_caller(skill, call);
 	struct kedge_span id = json_member(call->params, "subscribeId");
 	struct subscription *s;
+	uint64_t hash = 0;
 
 	if (!client)
 		return;
@@ -373,7 +406,11 @@ void events_unsubscribe(const struct kedge_call *call, void *userdata)
 		(void)kedge_call_refuse(call, 400, "Missing 'subscribeId' param");
 		return;
 	}
-	s = find_subscription(client, id);
+	if (hash_id(id, &hash) < 0) {
+		(void)kedge_call_refuse(call, 500, "out of memory");
+		return;
+	}
+	s = find_subscription(client, id, hash);
 	if (s)
 		subscription_free(client, s);
 	(void)kedge_call_reply(call, kedge_span("{\"closed\":true}"));

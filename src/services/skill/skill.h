@@ -35,6 +35,7 @@ struct skill_client {
 	struct list link; /* skill.clients */
 	uint64_t id;      /* of the server's client */
 	struct list subscriptions, hooks, asks;
+	struct map by_stream; /* hash of its id -> struct subscription; see events.c */
 	unsigned subscription_count, tool_count, route_count, hook_count, ask_count;
 };
 
