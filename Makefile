@@ -63,6 +63,11 @@ bench-conn:
 	@$(MAKE) --no-print-directory all
 	@$(BUILD)/bench/conn
 
+bench-attacks:
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
+	@node bench/run-attacks.mjs $(BUILD)/kedge $(BUILD)/bench/attack
+
 check:
 	@scripts/setup check
 	@scripts/check
@@ -89,9 +94,10 @@ help:
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make bench-conn    requests through a connection, without a socket'
+	@echo 'make bench-attacks hostile clients: what they cost the others, and the server'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
 	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name]'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test test-fresh setup demo bench bench-conn check fuzz install clean help sim mutants
+.PHONY: all run test test-fresh setup demo bench bench-conn bench-attacks check fuzz install clean help sim mutants
