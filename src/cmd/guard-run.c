@@ -35,7 +35,11 @@ struct guard_process {
 	uv_timer_t timer, metrics, status;
 	uv_signal_t signals[3];
 	struct streak metrics_streak;
-	bool running;
+	/* What happened while paths were taken in is logged when all of them are: a guard
+	 * that refuses says why, and nothing else. */
+	struct kedge_event *early;
+	size_t early_count;
+	bool begun, running;
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -59,6 +63,38 @@ static uint64_t monotonic_ns(void)
 
 /* Events. */
 
+static int keep_early(struct guard_process *g, const struct kedge_event *event)
+{
+	struct kedge_event *more, kept = *event;
+
+	kept.path = strdup(event->path);
+	kept.detail = strdup(event->detail);
+	more = kept.path && kept.detail ? realloc(g->early, (g->early_count + 1) * sizeof(*more))
+					: NULL;
+	if (!more) {
+		free((char *)(uintptr_t)kept.path);
+		free((char *)(uintptr_t)kept.detail);
+		return -ENOMEM;
+	}
+	g->early = more;
+	g->early[g->early_count++] = kept;
+	return 0;
+}
+
+/* @log: NULL: they are dropped. */
+static void tell_early(struct guard_process *g, struct log *log)
+{
+	for (size_t i = 0; i < g->early_count; i++) {
+		if (log)
+			log_guard_event(log, &g->early[i], NULL);
+		free((char *)(uintptr_t)g->early[i].path);
+		free((char *)(uintptr_t)g->early[i].detail);
+	}
+	free(g->early);
+	g->early = NULL;
+	g->early_count = 0;
+}
+
 static void on_event(const struct kedge_event *event, const struct process *by, void *userdata)
 {
 	struct guard_process *g = userdata;
@@ -71,7 +107,8 @@ static void on_event(const struct kedge_event *event, const struct process *by, 
 					  by->comm, by->exe };
 	}
 	ledger_note(g->ledger, event, by ? &actor : NULL, wall_ms());
-	log_guard_event(&g->options->log, event, by ? &who : NULL);
+	if (g->begun || keep_early(g, event) < 0)
+		log_guard_event(&g->options->log, event, by ? &who : NULL);
 	if (g->running && !uv_is_active((uv_handle_t *)&g->status))
 		(void)uv_timer_start(&g->status, on_status, STATUS_MS, 0);
 }
@@ -311,8 +348,8 @@ static void announce(const struct guard_process *g)
 {
 	int fd = g->options->ready_fd;
 
-	printf("guarding %zu paths, %zu of them awaited\n", g->options->paths.count,
-	       ledger_paths(g->ledger, LEDGER_AWAITED));
+	printf("guarding %zu path%s, %zu of them awaited\n", g->options->paths.count,
+	       g->options->paths.count == 1 ? "" : "s", ledger_paths(g->ledger, LEDGER_AWAITED));
 	fflush(stdout);
 	(void)sd_notify(0, "READY=1");
 	say_status(g);
@@ -355,8 +392,11 @@ static int begin(struct guard_process *g)
 	}
 	ledger_on_describe(g->ledger, describe, g);
 	r = add_paths(g);
-	if (r == EXIT_OK)
+	if (r == EXIT_OK) {
+		g->begun = true;
+		tell_early(g, &g->options->log);
 		tender_ready(g->tender);
+	}
 	return r;
 }
 
@@ -381,6 +421,7 @@ int guard_run(struct guard_options *o)
 		(void)uv_run(&g.loop, UV_RUN_DEFAULT);
 	}
 	tender_free(g.tender);
+	tell_early(&g, NULL);
 	(void)uv_loop_close(&g.loop);
 	ledger_free(g.ledger);
 	return status;
