@@ -90,10 +90,13 @@ static int parse(int argc, char **argv, struct check_options *o)
 		return usage_error("--call '': the name of a method");
 	if (optind == argc)
 		return usage_error("check: takes PATH...");
-	for (int i = optind; i < argc; i++)
+	for (int i = optind; i < argc; i++) {
+		if (!*argv[i])
+			return usage_error("check: the path is empty");
 		if (o->method && *argv[i] == '@')
 			return usage_error(
 				"--call: '%s' is an abstract name; only paths are called", argv[i]);
+	}
 	return EXIT_OK;
 }
 

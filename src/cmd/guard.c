@@ -137,6 +137,8 @@ int guard_set(struct guard_options *o, enum guard_key key, const char *where, co
 
 	switch (key) {
 	case GUARD_PATH:
+		if (!*value)
+			return usage_error("guard: the path is empty");
 		return guard_add_word(&o->paths, value) < 0 ? EXIT_FAILED : EXIT_OK;
 	case GUARD_ALL_OF:
 		return guard_add_word(&o->all_of, value) < 0 ? EXIT_FAILED : EXIT_OK;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "cmd/command.h"
@@ -117,6 +118,7 @@ int rescue_choose_path(const struct survey *survey, const char *path,
 	_cleanup_(freep) char *absolute = reach_absolute(path);
 	_cleanup_(freep) char *resolved = absolute ? resolve_directory(absolute) : NULL;
 	const struct surveyed *replaced = NULL;
+	struct stat st;
 
 	for (size_t i = 0; absolute && i < survey->count; i++) {
 		const struct surveyed *item = &survey->items[i];
@@ -135,7 +137,12 @@ int rescue_choose_path(const struct survey *survey, const char *path,
 	}
 	if (*count == 0 && replaced && refuse(replaced))
 		return EXIT_FAILED;
-	if (*count == 0)
+	if (*count == 0 && lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode) && !S_ISLNK(st.st_mode))
+		(void)fprintf(stderr,
+			      "kedge: %s is %s, no socket, and nobody listens on one that was "
+			      "here\n",
+			      path, S_ISDIR(st.st_mode) ? "a directory" : "a file");
+	else if (*count == 0)
 		(void)fprintf(stderr,
 			      "kedge: %s: nobody listens on what was here: start the daemon, and "
 			      "guard it before its path is lost\n",

@@ -289,8 +289,11 @@ static int parse_mode(struct run *run, const char *text)
 static int parse_listen(struct run *run, const char *path)
 {
 	const char *name = run->next_name;
-	int r = held_add(&run->held, path, name);
+	int r;
 
+	if (*path != '/')
+		return usage_error("--listen '%s': an absolute path", path);
+	r = held_add(&run->held, path, name);
 	run->next_name = NULL;
 	if (r == -E2BIG)
 		return usage_error("--listen %s: no more than %d may be given", path,
@@ -300,7 +303,7 @@ static int parse_listen(struct run *run, const char *path)
 					: "--listen '%s': its last component is no name of 1 to %d "
 					  "characters without ':'; give one with --name",
 				   name ? name : path, HELD_NAME_MAX);
-	return *path == '/' ? EXIT_OK : usage_error("--listen '%s': an absolute path", path);
+	return EXIT_OK;
 }
 
 static int parse_option(struct run *run, int option, const char *text)

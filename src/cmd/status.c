@@ -9,11 +9,12 @@
 #include "base/error.h"
 #include "cmd/command.h"
 #include "cmd/control.h"
+#include "cmd/reach.h"
 #include "cmd/table.h"
 #include "wire/json.h"
 
 struct status_options {
-	const char *path; /* NULL: all */
+	char *path; /* absolute, as guards know it; owned. NULL: all */
 	bool json;
 };
 
@@ -129,8 +130,15 @@ static int parse(int argc, char **argv, struct status_options *o)
 	}
 	if (argc - optind > 1)
 		return usage_error("status: takes one PATH at most");
-	o->path = argv[optind];
-	return EXIT_OK;
+	if (!argv[optind])
+		return EXIT_OK;
+	if (!*argv[optind])
+		return usage_error("status: the path is empty");
+	if (*argv[optind] == '@')
+		return usage_error("status: '%s' is an abstract name: it has no path to guard",
+				   argv[optind]);
+	o->path = reach_absolute(argv[optind]);
+	return o->path ? EXIT_OK : EXIT_FAILED;
 }
 
 static int run(int argc, char **argv)
@@ -138,6 +146,7 @@ static int run(int argc, char **argv)
 	struct status_options o = { 0 };
 	struct control_peers peers;
 	struct told told = { 0 };
+	_cleanup_(freep) char *path = NULL;
 	int r = parse(argc, argv, &o), failed = 0;
 
 	if (r != EXIT_OK)
@@ -152,6 +161,7 @@ static int run(int argc, char **argv)
 		failed |= e < 0;
 	}
 	control_peers_deinit(&peers);
+	path = o.path;
 	if (o.json)
 		puts(told.begun ? "]" : "[]");
 	if (r < 0 && r != -ENOENT)

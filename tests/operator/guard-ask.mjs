@@ -27,6 +27,7 @@ test('what cannot be guarded is refused with a reason and what would help', asyn
 		[['relative/s'], 2, /'relative\/s' is relative/],
 		[[at('good'), at('good')], 2, /is given twice/],
 		[[], 2, /nothing to guard/],
+		[[''], 2, /guard: the path is empty/],
 		[['--settle', 'x', at('good')], 2, /--settle 'x': whole milliseconds from 0 to 60000/],
 		[['--settle', '60001', at('good')], 2, /--settle '60001'/],
 		[['--interval', '-1', at('good')], 2, /--interval '-1'/],
@@ -44,6 +45,7 @@ test('what cannot be guarded is refused with a reason and what would help', asyn
 		const r = kedge(dir, ['guard', ...args]);
 		same([args, r.status], [args, status]);
 		matches(r.err, words);
+		same([args, r.err.trim().split('\n').length], [args, 1]);
 	}
 	// One that is good beside one that is bad: neither is guarded, nothing is left.
 	const r = kedge(dir, ['guard', at('good'), at('none')]);
@@ -56,7 +58,7 @@ test('another user\'s socket is refused in words', async (dir) => {
 	await daemon(path.join(dir, 's'));
 	const r = kedge(dir, ['guard', path.join(dir, 's')], NOBODY);
 	same(r.status, 1);
-	matches(r.err, /no anchor can be kept for .*: run as root, or as the socket's owner/);
+	matches(r.err, /^kedge: no anchor can be kept for .*: run as root, or as the socket's owner\n$/);
 });
 
 test('one path, one guard', async (dir) => {
@@ -80,6 +82,19 @@ test('status and events, as a table and as JSON', async (dir) => {
 	r = kedge(dir, ['status', at('s')]);
 	same([r.status, r.out.trim().split('\n').length], [0, 2]);
 	same(kedge(dir, ['status', at('other')]).status, 1);
+	same(kedge(dir, ['status', 's'], { cwd: dir }).status, 0);
+	for (const [args, words] of [
+		[['status', ''], /status: the path is empty/],
+		[['status', '@s'], /'@s' is an abstract name/],
+		[['status', at('s'), at('later')], /takes one PATH at most/],
+		[['status', '--nope'], /'--nope' is no option/],
+		[['events', at('s')], /events: takes no arguments/],
+		[['events', '--since'], /'--since' is no option, or lacks its value/],
+	]) {
+		r = kedge(dir, args);
+		same([args, r.status, r.out], [args, 2, '']);
+		matches(r.err, words);
+	}
 
 	rm(at('s'));
 	await g.saw('recovered');

@@ -264,6 +264,9 @@ test('what cannot be rescued, and why', async (dir) => {
 		same([r.status, r.err.trim().split('\n').length], [status, 1]);
 	};
 	refused([socket], 1, /nobody listens on what was here: start the daemon/);
+	refused([dir], 1, /is a directory, no socket/);
+	fs.writeFileSync(path.join(dir, 'file'), 'precious');
+	refused([path.join(dir, 'file')], 1, /\/file is a file, no socket/);
 	const p = await peer(['listen', 'stream', socket]);
 	same(run(['rescue', socket]).out, `${socket}: reachable: nothing to rescue\n`);
 	fs.renameSync(socket, path.join(dir, 'away'));

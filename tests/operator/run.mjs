@@ -180,6 +180,8 @@ test('wrong usage, and what cannot be listened on', (dir) => {
 	const at = (name) => path.join(dir, name);
 	for (const [args, why] of [
 		[[], /takes a command/],
+		[['--listen', '', 'true'], /--listen '': an absolute path/],
+		[['--listen', '@x', 'true'], /--listen '@x': an absolute path/],
 		[['--listen', 'rel', 'true'], /--listen 'rel': an absolute path/],
 		[['--listen', '/a:b', 'true'], /no name of 1 to 255 characters without ':'; give one with --name/],
 		[['--name', 'a:b', '--listen', '/a', 'true'], /--name 'a:b': 1 to 255 characters/],
