@@ -184,39 +184,46 @@ test('ready, in both ways', async (dir) => {
 	await until(() => child.exitCode === 0, 'it ends');
 });
 
-test('the journal gets fields', async (dir) => {
+// A journal of our own, which takes the path away once, and ends what it started.
+const JOURNAL = `if 1:
+	import os, socket, subprocess, sys
+	os.makedirs('/run/systemd/journal', exist_ok=True)
+	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	s.settimeout(20)
+	s.bind('/run/systemd/journal/socket')
+	err = open(sys.argv[1], 'w')
+	st = os.fstat(err.fileno())
+	env = dict(os.environ, JOURNAL_STREAM=f'{st.st_dev}:{st.st_ino}')
+	g = subprocess.Popen(sys.argv[3:], stderr=err, env=env, stdout=subprocess.DEVNULL)
+	seen = b''
+	while b'KEDGE_EVENT=recovered' not in seen:
+		if b'KEDGE_EVENT=listening' in seen and b'=lost' not in seen:
+			subprocess.run(['rm', '-f', sys.argv[2]])
+		seen += s.recv(65536)
+	g.terminate()
+	g.wait()
+	sys.stdout.buffer.write(seen)`;
+
+test('the journal gets fields from guard, serve and run', async (dir) => {
 	if (!ROOT) skip('needs a mount namespace, to stand in for the journal');
 	if (spawnSync('unshare', ['-m', 'true']).status !== 0) skip('no mount namespace to be had');
-	const socket = path.join(dir, 's');
-	await daemon(socket);
-	// A journal of our own, which ends what it started.
-	const journal = `if 1:
-		import os, socket, subprocess, sys
-		os.makedirs('/run/systemd/journal', exist_ok=True)
-		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-		s.settimeout(20)
-		s.bind('/run/systemd/journal/socket')
-		err = open(sys.argv[1], 'w')
-		st = os.fstat(err.fileno())
-		env = dict(os.environ, JOURNAL_STREAM=f'{st.st_dev}:{st.st_ino}')
-		g = subprocess.Popen(sys.argv[2:], stderr=err, env=env, stdout=subprocess.DEVNULL)
-		seen = b''
-		while b'KEDGE_EVENT=recovered' not in seen:
-			if b'KEDGE_EVENT=listening' in seen and b'=lost' not in seen:
-				subprocess.run(['rm', '-f', sys.argv[-1]])
-			seen += s.recv(65536)
-		g.terminate()
-		g.wait()
-		sys.stdout.buffer.write(seen)`;
-	const r = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs run /run && exec "$@"', 'sh',
-		'python3', '-c', journal, path.join(dir, 'err'), KEDGE, 'guard', socket],
-	{ encoding: 'utf8', timeout: 60000, env: environment(dir) });
-	same([r.status, r.stderr], [0, '']);
-	for (const line of ['KEDGE_EVENT=lost', 'KEDGE_CAUSE=unlinked', `KEDGE_PATH=${socket}`,
-		'PRIORITY=4', 'KEDGE_EVENT=relinked'])
-		same([line, r.stdout.split('\n').includes(line)], [line, true]);
-	matches(r.stdout, /^KEDGE_OUTAGE_NS=\d+$/m);
-	same(fs.readFileSync(path.join(dir, 'err'), 'utf8'), '');
+	const at = (name) => path.join(dir, name);
+	await daemon(at('s'));
+	for (const [socket, ...command] of [
+		[at('s'), 'guard', at('s')],
+		[at('gateway.sock'), 'serve', 'gateway', '--workspace', dir],
+		[at('held'), 'run', '--listen', at('held'), '--', 'sleep', '100'],
+	]) {
+		const r = spawnSync('unshare', ['-m', 'sh', '-c', 'mount -t tmpfs run /run && exec "$@"', 'sh',
+			'python3', '-c', JOURNAL, at('err'), socket, KEDGE, ...command],
+		{ encoding: 'utf8', timeout: 60000, env: environment(dir) });
+		same([r.status, r.stderr], [0, '']);
+		for (const line of ['KEDGE_EVENT=lost', 'KEDGE_CAUSE=unlinked', `KEDGE_PATH=${socket}`,
+			'PRIORITY=4', 'KEDGE_EVENT=relinked'])
+			same([command, line, r.stdout.split('\n').includes(line)], [command, line, true]);
+		matches(r.stdout, /^KEDGE_OUTAGE_NS=\d+$/m);
+		same(fs.readFileSync(at('err'), 'utf8'), '');
+	}
 });
 
 test('metrics for Prometheus, whole at any moment', async (dir) => {
