@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the examples of the man pages, as they are printed. TAP.
+"""Run the examples of the man pages and of README, as they are printed. TAP.
 
 examples.py PAGES-DIRECTORY KEDGE PEER INCLUDE-DIRECTORY CC... [LIBKEDGE.SO]
 
@@ -11,7 +11,8 @@ A comment before a block of a page says what is to be done with it:
 
 /run, /srv, /etc/kedge and /var/log are below a directory of the test's own. In what is printed, any
 number stands for any other, "..." for any text, a line of "..." for any lines, and the user "redis"
-for any user."""
+for any user. Who removed a path may be gone before it could be asked for its name. In README the
+comments are those of HTML."""
 import os, re, shutil, signal, subprocess, sys, tempfile, time
 
 PAGES, KEDGE, PEER, INCLUDE = (os.path.abspath(a) for a in sys.argv[1:5])
@@ -67,8 +68,8 @@ def blocks(page):
                 block.append(line)
             elif line == "```":
                 block = []
-            elif line.startswith("; "):
-                mark = line[2:]
+            elif re.match(r"; |<!-- run", line):
+                mark = re.sub(r"^; |^<!-- | -->$", "", line)
 
 
 def below(text, top):
@@ -82,11 +83,13 @@ def pattern(lines, top):
         if line == "...":
             parts.append(r"(?:.*\n)*?")
             continue
-        text = re.sub(r"\d+(\.\d+)? (ns|us|ms|s)\b", "\1", below(line, "\2"))
+        text = re.sub(r"by rm \(.*?\)", "\6", below(line, "\2"))
+        text = re.sub(r"\d+(\.\d+)? (ns|us|ms|s)\b", "\1", text)
         text = re.sub(r"(?<![\w./-])redis(?![\w./-])", "\3", text).replace("...", "\4")
         text = re.sub(r" +", " ", re.sub(r"\d+", "\5", text))
         text = re.escape(text).replace("\\ ", " +").replace("\1", r"[\d.]+ (?:ns|us|ms|s)")
         text = text.replace("\2", re.escape(top)).replace("\3", r"(?:uid )?[\w-]+")
+        text = text.replace("\6", r"by (?:rm \(.*\)|pid \d+, which is gone)")
         parts.append(text.replace("\4", ".*").replace("\5", r"\d+") + "\n")
     return "".join(parts)
 
@@ -193,8 +196,8 @@ def why_not(mark):
 
 
 def main():
-    all_blocks = [(page, *block) for page in sorted(os.listdir(PAGES)) if page.endswith(".scd")
-                  for block in blocks(page)]
+    pages = [page for page in sorted(os.listdir(PAGES)) if page.endswith(".scd")]
+    all_blocks = [(page, *block) for page in [*pages, "../README.md"] for block in blocks(page)]
     files = {mark[6:]: lines for _, _, mark, lines in all_blocks if mark.startswith("file: ")}
     cases = [block for block in all_blocks if not block[2].startswith("file: ")]
     failed = 0
