@@ -275,6 +275,20 @@ static struct leave go(struct tended *d, const struct tend_facts *f)
 	return granted();
 }
 
+/*
+ * Before anybody is told that it is guarded: until it has its anchor, whoever takes the path
+ * away takes it for good. Where it fails the planner tries on, and says so.
+ */
+static void anchor_at_once(struct guarded *g)
+{
+	struct look look;
+
+	if (!g->place->anchors)
+		return;
+	guarded_look(g, &look);
+	(void)guarded_act(g, ACTION_ANCHOR, &look);
+}
+
 static struct leave follow(struct tended *d, const struct diag_socket *s, const struct look *look,
 			   uint64_t now)
 {
@@ -286,6 +300,8 @@ static struct leave follow(struct tended *d, const struct diag_socket *s, const 
 		tended_end_lease(d);
 		tended_unmark(d);
 		r = guarded_follow(d->g, token);
+		if (r == 0)
+			anchor_at_once(d->g);
 		token_drop(t, token);
 		tended_mark(d);
 	}
