@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "cmd/command.h"
 #include "kedge/endpoint.h"
 #include "wire/json.h"
 
@@ -98,6 +99,16 @@ void control_peers_deinit(struct control_peers *peers)
 {
 	free(peers->pids);
 	*peers = (struct control_peers){ 0 };
+}
+
+void control_complain_alone(void)
+{
+	if (geteuid() == 0)
+		usage_complain("no kedge guard of root runs here: start one");
+	else
+		usage_complain(
+			"no kedge guard of this user runs here: start one, or ask as root for "
+			"root's");
 }
 
 int control_connect(pid_t pid)

@@ -29,6 +29,9 @@ struct control_peers {
 int control_peers_find(struct control_peers *ret);
 void control_peers_deinit(struct control_peers *peers);
 
+/* Say that nobody is there to be asked, and what would help. */
+void control_complain_alone(void);
+
 /* Connect to one. Return: the descriptor; -ECONNREFUSED: it is gone, its socket is left. */
 int control_connect(pid_t pid);
 

@@ -278,7 +278,7 @@ static int run(int argc, char **argv)
 	if (o.follow)
 		return follow(&f, &o);
 	if (!met && !failed)
-		usage_complain("no kedge runs here%s", geteuid() == 0 ? "" : " for this user");
+		control_complain_alone();
 	return failed || !met ? EXIT_FAILED : EXIT_OK;
 }
 

@@ -167,7 +167,7 @@ static int run(int argc, char **argv)
 	if (r < 0 && r != -ENOENT)
 		usage_complain("the runtime directory: %s", error_words(r));
 	else if (!told.peers && !failed && !o.json)
-		usage_complain("no kedge runs here%s", geteuid() == 0 ? "" : " for this user");
+		control_complain_alone();
 	else if (o.path && !told.paths && !o.json)
 		usage_complain("%s is guarded by no kedge", o.path);
 	if (r < 0 || failed || !told.peers || (o.path && !told.paths && !o.json))

@@ -72,7 +72,11 @@ test('one path, one guard', async (dir) => {
 
 test('status and events, as a table and as JSON', async (dir) => {
 	const at = (name) => path.join(dir, name);
-	same(kedge(dir, ['status']).status, 1);
+	for (const command of ['status', 'events']) {
+		const alone = kedge(dir, [command]);
+		same([alone.status, alone.out], [1, '']);
+		matches(alone.err, /^kedge: no kedge guard of \S+( user)? runs here: start one.*\n$/);
+	}
 	const d = await daemon(at('s'));
 	const g = await guard(dir, ['--wait', at('s'), at('later')]);
 	let r = kedge(dir, ['status']);
