@@ -101,6 +101,17 @@ static void path_is_gone(struct fixture *f)
 	assert_int_equal(count_names(f->dir, ""), 2);
 }
 
+/* Swept a moment before, and no turn since: what is taken from the path had nowhere to go
+ * (ENOENT), and the path stayed. */
+static void anchors_are_gone(struct fixture *f)
+{
+	start_listening(f, KEDGE_INTERVAL_NONE);
+	remove_all(anchor_dir_of(f));
+	stop_guard(f);
+	assert_false(exists(f->path));
+	assert_int_equal(count_names(f->dir, ""), 2);
+}
+
 static void other_names_stay(struct fixture *f)
 {
 	start_listening(f, 50);
@@ -213,6 +224,7 @@ static const struct test_case cases[] = {
 	{ "h19 a stale socket", stale_socket_of_another, ANYWHERE },
 	{ "h19 a live socket", live_socket_of_another, ANYWHERE },
 	{ "h19 the path is gone", path_is_gone, ANYWHERE },
+	{ "h19 the anchors are gone", anchors_are_gone, ANYWHERE },
 	{ "h19 other names stay", other_names_stay, ANYWHERE },
 	{ "h19 told to leave it", told_to_leave_it, ANYWHERE },
 	{ "h19 adopted is left", adopted_is_left, ANYWHERE },

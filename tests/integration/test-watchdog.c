@@ -18,6 +18,7 @@
 
 /* How often start, stop and loss are let loose on each other. */
 #define CHAOS_ROUNDS 300
+#define SWEEP_ROUNDS 200
 
 static struct {
 	struct kedge_watchdog *dog;
@@ -125,6 +126,27 @@ static void guards_alone(struct fixture *f)
 	}
 	assert_true(server.lines > 0);
 	server.dog = kedge_watchdog_free(server.dog);
+}
+
+/* The sweep may have taken the anchors only, or all but the path, or be answered by now:
+ * stop() finds the path in whatever state it is and leaves nothing. */
+static void stopped_after_a_sweep(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, KEDGE_INTERVAL_NONE);
+
+	make(&options);
+	for (int i = 0; i < SWEEP_ROUNDS; i++) {
+		assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
+		sweep(f->dir);
+		if (i % 4)
+			WAIT_UNTIL(connects(f->path));
+		assert_int_equal(kedge_watchdog_stop(server.dog), 0);
+		assert_false(exists(f->path));
+		if (!exists(f->dir))
+			make_dir(f->dir, 0755);
+	}
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_int_equal(kedge_names(f), 0);
 }
 
 static void repairs_when_asked(struct fixture *f)
@@ -350,6 +372,7 @@ static void bad_options_in_words(struct fixture *f)
 
 static const struct test_case cases[] = {
 	{ "watchdog guards alone", guards_alone, ANYWHERE },
+	{ "watchdog stopped after a sweep", stopped_after_a_sweep, ANYWHERE },
 	{ "watchdog repairs when asked", repairs_when_asked, ANYWHERE },
 	{ "watchdog of a server's own listener", own_server, ANYWHERE },
 	{ "watchdog of a server that is gone", own_server_gone, ANYWHERE },
