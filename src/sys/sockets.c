@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/map.h"
 #include "kedge/guard.h"
 #include "sys/diag.h"
 #include "sys/fdpath.h"
 #include "sys/files.h"
+
+/* Short names for the moment between bind and rename: so many may be at it at once. */
+#define BRIEF_NAMES 16
 
 static const int socket_types[] = {
 	[KEDGE_SOCKET_STREAM] = SOCK_STREAM,
@@ -40,14 +42,26 @@ static int bind_to(int fd, int dir, const char *name)
 	return bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 }
 
+/* A crash before the rename leaves a short name behind: it is taken over by the next. */
+static int bind_brief(int fd, int dir, char *ret_brief, size_t size)
+{
+	int r = -EADDRINUSE;
+
+	for (unsigned i = 0; i < BRIEF_NAMES * 2 && r == -EADDRINUSE; i++) {
+		(void)snprintf(ret_brief, size, ".kb-%u", i / 2);
+		r = bind_to(fd, dir, ret_brief);
+		if (r == -EADDRINUSE && sockets_probe(dir, ret_brief, 0) == PROBE_STALE)
+			(void)unlinkat(dir, ret_brief, 0);
+	}
+	return r;
+}
+
 /* A name longer than an address: bound under a short one, then renamed. */
 static int bind_long(int fd, int dir, const char *name)
 {
 	char brief[32];
-	int r;
+	int r = bind_brief(fd, dir, brief, sizeof(brief));
 
-	(void)snprintf(brief, sizeof(brief), ".kb-%016" PRIx64, map_hash_text(name));
-	r = bind_to(fd, dir, brief);
 	if (r < 0)
 		return r;
 	if (renameat2(dir, brief, dir, name, RENAME_NOREPLACE) == 0)
@@ -212,13 +226,27 @@ static int judge_forbidden(int dir, const char *name)
 	return r < 0 || r == PROBE_STALE ? PROBE_UNKNOWN : r;
 }
 
+/* A name longer than an address is met by its handle; @ret_handle is held meanwhile. */
+static int address_of(int dir, const char *name, struct sockaddr_un *ret, int *ret_handle)
+{
+	if (fd_path_address(dir, name, ret) == 0)
+		return 0;
+	*ret_handle = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (*ret_handle < 0)
+		return -errno;
+	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d", *ret_handle);
+	return 0;
+}
+
 int sockets_probe(int dir, const char *name, int type)
 {
 	_cleanup_(fd_closep) int fd = socket_new(type);
+	_cleanup_(fd_closep) int handle = -EBADF;
 	struct sockaddr_un address;
+	int r = fd < 0 ? fd : address_of(dir, name, &address, &handle);
 
-	if (fd < 0 || fd_path_address(dir, name, &address) < 0)
-		return PROBE_UNKNOWN;
+	if (r < 0)
+		return r == -ENOENT ? PROBE_GONE : PROBE_UNKNOWN;
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return PROBE_LIVE;
 	switch (errno) {
