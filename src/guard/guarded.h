@@ -65,6 +65,7 @@ struct guarded {
 	struct list retired; /* oldest first */
 	uint32_t retired_count;
 	uint64_t generation; /* of the newest listener; counts up at each start, re-bind, stop */
+	uint64_t noted;      /* the highest that the lock's note covers */
 	int lock;            /* -EBADF: not held */
 	struct anchor_dir *lock_home;
 	struct watcher stranger; /* the inode of whoever displaced us */
@@ -229,3 +230,6 @@ int guarded_lock(struct guarded *g);
 
 /* Note in the lock file which generations may have left anchors. */
 void guarded_note(struct guarded *g);
+
+/* The next number for a private name, covered by the note before it is used. */
+uint64_t guarded_next_generation(struct guarded *g);

@@ -35,7 +35,15 @@ void guarded_note(struct guarded *g)
 		if (generation < note.low)
 			note.low = generation;
 	}
-	(void)p->lock_write(p->ctx, g->lock, &note);
+	if (p->lock_write(p->ctx, g->lock, &note) == 0)
+		g->noted = note.high;
+}
+
+uint64_t guarded_next_generation(struct guarded *g)
+{
+	if (++g->generation > g->noted)
+		guarded_note(g);
+	return g->generation;
 }
 
 static void drop_lock(struct guarded *g)
@@ -43,6 +51,7 @@ static void drop_lock(struct guarded *g)
 	if (g->lock >= 0)
 		anchor_unlock(g->lock_home, g->place->path, g->name, g->lock);
 	g->lock = -EBADF;
+	g->noted = 0;
 	g->lock_home = anchor_dir_unref(g->lock_home);
 }
 
@@ -268,14 +277,22 @@ static void refuse_anchors(struct guarded *g)
 	       "the anchor directory is on another mount: re-bind only");
 }
 
+/* By what was asked for: an anchor directory that cannot be had now may be had later. */
+static size_t name_max(const struct guarded *g)
+{
+	const struct anchor_dir asked = { .shared = g->engine->options.anchor_dir != NULL };
+
+	return anchor_socket_name_max(&asked);
+}
+
 int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 {
 	int r;
 
-	if (strlen(g->name) > anchor_socket_name_max(g->place->anchors))
+	if (strlen(g->name) > name_max(g))
 		return error_set(error, -ENAMETOOLONG,
 				 "the last component of %s is longer than %zu bytes", g->path,
-				 anchor_socket_name_max(g->place->anchors));
+				 name_max(g));
 	r = lock_at_start(g, error);
 	if (r < 0)
 		return r;

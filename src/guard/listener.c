@@ -151,7 +151,7 @@ static int find_free_name(struct listener *l, struct guarded *g, struct spare *r
 		if (r < 0 || there.kind == NODE_NONE)
 			return r;
 		if (anchor_sweep_name(p, ret->dir, ret->name.text) < 0)
-			l->generation = ++g->generation;
+			l->generation = guarded_next_generation(g);
 	}
 	return -EADDRINUSE;
 }

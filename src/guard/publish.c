@@ -76,7 +76,7 @@ static int take_away(struct guarded *g, int dir, struct spare *ret)
 	int r = -EEXIST;
 
 	for (int i = 0; i < SPARE_TRIES && r == -EEXIST; i++) {
-		*ret = guarded_spare(g, g->place->anchors, ++g->generation, ".out");
+		*ret = guarded_spare(g, g->place->anchors, guarded_next_generation(g), ".out");
 		r = p->rename(p->ctx, dir, g->name, ret->dir, ret->name.text, RENAME_TO_FREE);
 		if (r == 0 || r == -EEXIST || ret->dir == dir)
 			continue;
@@ -120,7 +120,7 @@ static int make_twin(struct guarded *g, struct spare *ret)
 		return 0;
 	}
 	for (int i = 0; i < SPARE_TRIES && r == -EEXIST; i++) {
-		*ret = guarded_spare(g, g->place->anchors, ++g->generation, ".out");
+		*ret = guarded_spare(g, g->place->anchors, guarded_next_generation(g), ".out");
 		r = p->link_fd(p->ctx, c->handle, ret->dir, ret->name.text);
 		/* The anchor directory was removed, or is full: beside the path, then. */
 		if (r == 0 || r == -EEXIST || ret->dir == g->place->fd)
