@@ -90,6 +90,7 @@ static int act_rebind(struct guarded *g, const struct look *look)
 	struct listener *l;
 	int r = 0;
 
+	(void)look;
 	if (g->place->anchors && g->lock_home != g->place->anchors)
 		r = guarded_lock(g);
 	/* Somebody else guards the path in its new place: then it is theirs. */
@@ -105,9 +106,9 @@ static int act_rebind(struct guarded *g, const struct look *look)
 	guarded_replace(g, l);
 	if (g->closed)
 		return -EAGAIN;
-	/* A dead listener still holds its inode, and would keep the path from us. */
-	if (look->listener_dead)
-		guarded_trim(g);
+	/* A dead listener still holds its inode, and would keep the path from us; and where
+	 * each new one is lost before it is seen, this alone keeps them few. */
+	guarded_trim(g);
 	return 0;
 }
 

@@ -236,6 +236,8 @@ static void watch_again(struct guarded *g)
 		r = place_watch(g->place, e->ports, &e->watches);
 	if (r == 0) {
 		e->short_of_watches = false;
+		/* What happened between the last look and this watch, no event has told. */
+		engine_hint(e, g);
 		return;
 	}
 	if (e->short_of_watches)
