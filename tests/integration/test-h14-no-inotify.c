@@ -81,6 +81,29 @@ static void watches_tried_again(struct fixture *f)
 	GUARD_UNTIL(f, same_listener(f));
 }
 
+static void lose_it_once(struct fixture *f, const struct kedge_event *event)
+{
+	if (event->kind == KEDGE_EVENT_RECOVERED && f->hooked++ == 0)
+		DO(unlink(f->path));
+}
+
+/* Lost again after the look that found it well, and before the watch that this look
+ * brought about: no event tells of it, so another look has to. */
+static void lost_before_the_watch(struct fixture *f)
+{
+	own_user_namespace();
+	write_limit("/proc/sys/user/max_inotify_watches", 0);
+	start_listening(f, 60 * 1000);
+	ASSERT_STORY(f, status_of(f, f->path).watched == 0);
+	guard_turn(f, 0);
+	write_limit("/proc/sys/user/max_inotify_watches", 1000);
+	f->on_event = lose_it_once;
+	DO(unlink(f->path));
+	assert_int_equal(kedge_guard_repair(f->guard, f->path), 1);
+	ASSERT_STORY(f, status_of(f, f->path).watched == 1);
+	GUARD_UNTIL(f, same_listener(f));
+}
+
 /* Some paths have a watch and some have none: all are guarded. */
 static void some_watches(struct fixture *f)
 {
@@ -101,6 +124,7 @@ static const struct test_case cases[] = {
 	{ "h14 no instance, no interval", no_instance_and_no_interval, ANYWHERE },
 	{ "h14 instances are tried again", tried_again, ANYWHERE },
 	{ "h14 watches are tried again", watches_tried_again, ANYWHERE },
+	{ "h14 lost before the watch", lost_before_the_watch, ANYWHERE },
 	{ "h14 some watches", some_watches, ANYWHERE },
 };
 

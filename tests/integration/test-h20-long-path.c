@@ -190,6 +190,61 @@ static void long_names(struct fixture *f)
 	assert_true(reachable_at(f, text("%s/%0200d", f->dir, 0)));
 }
 
+/* In a directory that several share, names carry a hash as well: counting generations made
+ * them too long, which ended the process. */
+static void long_names_with_anchors_elsewhere(struct fixture *f)
+{
+	const char *longest = text("%s/%0213d", f->dir, 0);
+
+	f->options.anchor_dir = in_root(f, "anchors");
+	start_guard(f, KEDGE_INTERVAL_NONE);
+	for (int size = 230; size > 213; size--) {
+		const char *path = text("%s/%0*d", f->dir, size, 0);
+
+		assert_int_equal(kedge_guard_listen(f->guard, path, NULL, NULL, NULL),
+				 -ENAMETOOLONG);
+		assert_int_equal(count_names(f->dir, ""), 2);
+	}
+	also_listen(f, longest);
+	DO(unlink(longest));
+	GUARD_UNTIL(f, reachable_at(f, longest));
+}
+
+/* Nobody could be asked by a name longer than an address, so nothing was ever stale. */
+static void stale_at_a_long_name(struct fixture *f)
+{
+	const char *path = text("%s/%0180d", f->dir, 0), *brief = in_dir(f, "brief");
+	int other;
+
+	make_stale(brief);
+	DO(rename(brief, path));
+	start_guard(f, KEDGE_INTERVAL_NONE);
+	also_listen(f, path);
+	assert_true(reachable_at(f, path));
+	make_stale(brief);
+	DO(rename(brief, path));
+	GUARD_UNTIL(f, reachable_at(f, path));
+
+	other = stranger_new(f, brief);
+	DO(rename(brief, path));
+	GUARD_UNTIL(f, seen(f, KEDGE_EVENT_DISPLACED));
+	assert_int_equal(who_answers(f, path), other);
+	stranger_close(f, other);
+	GUARD_UNTIL(f, reachable_at(f, path));
+}
+
+/* The server's own bind cannot be given a name that fits: said at the start. */
+static void long_name_created_by_the_server(struct fixture *f)
+{
+	f->listen.create = create;
+	f->listen.userdata = f;
+	start_guard(f, KEDGE_INTERVAL_NONE);
+	assert_int_equal(
+		kedge_guard_listen(f->guard, text("%s/%0120d", f->dir, 0), &f->listen, NULL, NULL),
+		-ENAMETOOLONG);
+	assert_int_equal(count_names(f->dir, ""), 2);
+}
+
 static const struct test_case cases[] = {
 	{ "h20 107 bytes", of_107, ANYWHERE },
 	{ "h20 108 bytes", of_108, ANYWHERE },
@@ -203,6 +258,9 @@ static const struct test_case cases[] = {
 	{ "h20 strangers", strangers, ANYWHERE },
 	{ "h20 a second instance", second_instance, ANYWHERE },
 	{ "h20 long names", long_names, ANYWHERE },
+	{ "h20 long names, anchors elsewhere", long_names_with_anchors_elsewhere, ANYWHERE },
+	{ "h20 stale at a long name", stale_at_a_long_name, ANYWHERE },
+	{ "h20 a long name, created", long_name_created_by_the_server, ANYWHERE },
 };
 
 int main(void)
