@@ -294,7 +294,9 @@ struct kedge_listen_options {
  *         -EINVAL:      the path is relative, empty, ends in '/', or an option
  *                       is out of its range;
  *         -ENAMETOOLONG: the last component leaves no room for the anchor's
- *                       suffix in the file system's 255 bytes;
+ *                       suffix in the file system's 255 bytes (230 are left, 213
+ *                       with an @anchor_dir), the path has more than 63
+ *                       directories, or a name is too long for @create;
  *         -EEXIST:      this guard guards that path already;
  *         -ECANCELED:   a callback closed the path before the call returned;
  *         -EADDRINUSE:  somebody listens there, or holds the lock of the path;
@@ -316,8 +318,8 @@ KEDGE_PUBLIC int kedge_guard_listen(struct kedge_guard *guard, const char *path,
  *                the rest as in kedge_guard_listen(); may be NULL
  * @error:        filled on failure; may be NULL
  *
- * Return: 0; -ENOTSOCK: not a socket; -EINVAL: it does not listen, or the path
- *         is not what it is bound to; -ESTALE: its path is lost already and no
+ * Return: 0; -EBADF: no descriptor; -ENOTSOCK: not a socket; -EINVAL: it does
+ *         not listen, or the path is not what it is bound to; -ESTALE: its path is lost already and no
  *         name of its inode can be found; else as kedge_guard_listen().
  */
 KEDGE_PUBLIC int kedge_guard_adopt(struct kedge_guard *guard, const char *path, int listening_fd,

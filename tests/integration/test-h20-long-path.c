@@ -105,6 +105,27 @@ static void too_long(struct fixture *f)
 	assert_int_equal(kedge_guard_listen(f->guard, path, NULL, NULL, NULL), -ENAMETOOLONG);
 }
 
+/* 63 directories below the root are watched; one more is refused, in so many words. */
+static void too_deep(struct fixture *f)
+{
+	char path[TEST_PATH_MAX], socket[TEST_PATH_MAX];
+	int depth = 0, r = 0;
+
+	snprintf(path, sizeof(path), "%s", f->root);
+	for (const char *c = path; *c; c++)
+		depth += *c == '/';
+	start_guard(f, KEDGE_INTERVAL_NONE);
+	while (r == 0 && depth++ < 80) {
+		strcat(path, "/d");
+		DO(mkdir(path, 0755));
+		snprintf(socket, sizeof(socket), "%s", text("%s/s.sock", path));
+		r = kedge_guard_listen(f->guard, socket, NULL, NULL, NULL);
+	}
+	assert_int_equal(r, -ENAMETOOLONG);
+	assert_int_equal(depth, 64);
+	assert_int_equal(count_names(path, ""), 2);
+}
+
 static size_t bind_path_size_max;
 
 static int create(const char *bind_path, void *userdata)
@@ -254,6 +275,7 @@ static const struct test_case cases[] = {
 	{ "h20 4000 bytes", of_4000, ANYWHERE },
 	{ "h20 4095 bytes", of_4095, ANYWHERE },
 	{ "h20 too long", too_long, ANYWHERE },
+	{ "h20 too deep", too_deep, ON_TMPFS },
 	{ "h20 created by the server", created_by_the_server, ANYWHERE },
 	{ "h20 strangers", strangers, ANYWHERE },
 	{ "h20 a second instance", second_instance, ANYWHERE },
