@@ -118,6 +118,30 @@ static void moved_again_and_again(struct fixture *f)
 	assert_true(status_of(f, f->path).retired <= 16);
 }
 
+/* A link in the path leads elsewhere: no event tells, the safety look does. The link is the
+ * user's, also where it is taken away altogether. */
+static void symlink_retargeted(struct fixture *f)
+{
+	const char *link = in_root(f, "link"), *path = in_root(f, "link/x.sock");
+	const char *socket[] = { in_root(f, "a/x.sock"), in_root(f, "b/x.sock") };
+
+	make_dir(in_root(f, "a"), 0755);
+	make_dir(in_root(f, "b"), 0755);
+	DO(symlink("a", link));
+	start_guard(f, 50);
+	also_listen(f, path);
+	for (int i = 1; i < 6; i++) {
+		DO(symlink(i % 2 ? "b" : "a", in_root(f, "next")));
+		DO(rename(in_root(f, "next"), link));
+		GUARD_UNTIL(f, reachable_at(f, path) && exists(socket[i % 2]));
+	}
+	DO(unlink(link));
+	GUARD_UNTIL(f, reachable_at(f, path));
+	assert_int_equal(kedge_guard_close(f->guard, path), 0);
+	assert_false(exists(path) || exists(socket[0]) || exists(socket[1]));
+	assert_int_equal(kedge_names(f), 0);
+}
+
 static const struct test_case cases[] = {
 	{ "h04 moved away", moved_away, ANYWHERE },
 	{ "h04 another in its place", another_in_its_place, ANYWHERE },
@@ -127,6 +151,7 @@ static const struct test_case cases[] = {
 	{ "h04 moved back", moved_back, ANYWHERE },
 	{ "h04 moved, then removed", moved_and_removed, ANYWHERE },
 	{ "h04 again and again", moved_again_and_again, ANYWHERE },
+	{ "h04 a symlink retargeted", symlink_retargeted, ANYWHERE },
 };
 
 int main(void)

@@ -202,6 +202,59 @@ static void in_a_process_that_is_killed(struct fixture *f)
 	remove_all(text("%s/.kedge-%u", f->root, (unsigned)geteuid()));
 }
 
+/* Bound, then listening, then shut down: it keeps the path for as long as it may still be
+ * somebody, and not longer. */
+static void by_and_by(struct fixture *f)
+{
+	struct identity id;
+	int other;
+
+	start_listening(f, 50);
+	DO(unlink(f->path));
+	other = keep_fd(f, bind_at(f->path, SOCK_STREAM));
+	id = identity_of(f->path);
+	guard_for(f, 100);
+	ASSERT_STORY(f, is_identity(f->path, id));
+	DO(listen(other, 4));
+	GUARD_UNTIL(f, state_of(f) == KEDGE_STATE_DISPLACED);
+	guard_for(f, 100);
+	ASSERT_STORY(f, is_identity(f->path, id));
+	DO(shutdown(other, SHUT_RDWR));
+	GUARD_UNTIL(f, same_listener(f));
+}
+
+#define LOSSES 20
+
+/* Two guards that know nothing of each other: who comes first has the path, the other
+ * yields. Neither re-binds, and the path is never without both for longer than a turn. */
+static void another_guard(struct fixture *f)
+{
+	struct kedge_guard_options options = { .size = sizeof(options), .interval_ms = 50 };
+	struct kedge_path_status status = { .size = sizeof(status) };
+	struct kedge_guard *other = NULL;
+
+	options.anchor_dir = in_root(f, "theirs");
+	f->options.anchor_dir = in_root(f, "ours");
+	start_listening(f, 50);
+	assert_int_equal(kedge_guard_new(&other, &options), 0);
+	assert_int_equal(kedge_guard_listen(other, f->path, NULL, NULL, NULL), -EADDRINUSE);
+	DO(unlink(f->path));
+	assert_int_equal(kedge_guard_listen(other, f->path, NULL, NULL, NULL), 0);
+	GUARD_UNTIL(f, state_of(f) == KEDGE_STATE_DISPLACED);
+	for (int i = 0; i < LOSSES; i++) {
+		DO(unlink(f->path));
+		if (i % 2)
+			assert_int_equal(kedge_guard_process(other), 0);
+		GUARD_UNTIL(f, exists(f->path));
+		assert_int_equal(kedge_guard_process(other), 0);
+	}
+	assert_int_equal(kedge_guard_status(other, f->path, &status), 0);
+	assert_int_equal(status.generation, 1);
+	assert_int_equal(status_of(f, f->path).generation, 1);
+	kedge_guard_free(other);
+	GUARD_UNTIL(f, same_listener(f));
+}
+
 static const struct test_case cases[] = {
 	{ "h07 a live stranger", live, ANYWHERE },
 	{ "h07 renamed over, and dies", renamed_over_and_dies, ANYWHERE },
@@ -214,6 +267,8 @@ static const struct test_case cases[] = {
 	{ "h07 one stranger after the other", one_after_the_other, ANYWHERE },
 	{ "h07 our queue is served on", queue_is_served_on, ANYWHERE },
 	{ "h07 a stranger who is killed", in_a_process_that_is_killed, ANYWHERE },
+	{ "h07 a stranger by and by", by_and_by, ANYWHERE },
+	{ "h07 another guard", another_guard, ANYWHERE },
 };
 
 int main(void)

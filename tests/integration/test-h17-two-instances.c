@@ -157,6 +157,23 @@ static void races(struct fixture *f)
 		race(f);
 }
 
+/* One directory, spelled in other ways, in one guard: it is one lock. */
+static void other_spellings(struct fixture *f)
+{
+	static const char *const ways[] = { "/./", "//", "/../run/" };
+
+	start_listening(f, 50);
+	for (size_t i = 0; i < 2 * sizeof(ways) / sizeof(ways[0]); i++) {
+		if (i == sizeof(ways) / sizeof(ways[0]))
+			DO(unlink(f->path));
+		assert_int_equal(kedge_guard_listen(f->guard,
+						    text("%s%sx.sock", f->dir, ways[i % 3]), NULL,
+						    NULL, NULL),
+				 -EADDRINUSE);
+	}
+	GUARD_UNTIL(f, same_listener(f));
+}
+
 static const struct test_case cases[] = {
 	{ "h17 in one process", in_one_process, ANYWHERE },
 	{ "h17 in two processes", in_two_processes, ANYWHERE },
@@ -166,6 +183,7 @@ static const struct test_case cases[] = {
 	{ "h17 one after the other", one_after_the_other, ANYWHERE },
 	{ "h17 against a plain server", against_a_plain_server, ANYWHERE },
 	{ "h17 races", races, ANYWHERE },
+	{ "h17 other spellings", other_spellings, ANYWHERE },
 };
 
 int main(void)

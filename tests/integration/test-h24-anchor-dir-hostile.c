@@ -245,6 +245,30 @@ static void cannot_be_made(struct fixture *f)
 	assert_int_equal(count_names(f->dir, ""), 2);
 }
 
+/* Sockets of one name from two directories share it, and it is taken away again and again. */
+static void shared_and_swept(struct fixture *f)
+{
+	const char *first = in_dir(f, "x.sock"), *second = in_root(f, "more/x.sock");
+
+	make_dir(in_root(f, "more"), 0755);
+	f->options.anchor_dir = in_root(f, "anchors");
+	start_guard(f, 50);
+	also_listen(f, first);
+	also_listen(f, second);
+	for (int i = 0; i < 4; i++) {
+		remove_all(in_root(f, "anchors"));
+		DO(unlink(first));
+		DO(unlink(second));
+		GUARD_UNTIL(f, reachable_at(f, first) && reachable_at(f, second));
+		/* Two anchors, two locks. */
+		GUARD_UNTIL(f, count_names(in_root(f, "anchors"), "") == 2 + 4);
+	}
+	assert_int_equal(kedge_guard_close(f->guard, first), 0);
+	assert_int_equal(kedge_guard_close(f->guard, second), 0);
+	assert_false(exists(first) || exists(second));
+	assert_true(count_names(in_root(f, "anchors"), "") <= 2);
+}
+
 static const struct test_case cases[] = {
 	{ "h24 a symlink to a victim", symlink_to_a_victim, ANYWHERE },
 	{ "h24 a dangling symlink", dangling_symlink, ANYWHERE },
@@ -260,6 +284,7 @@ static const struct test_case cases[] = {
 	{ "h24 a symlink, where asked for", symlink_where_asked_for, ANYWHERE },
 	{ "h24 on another mount", on_another_mount, ANYWHERE },
 	{ "h24 cannot be made", cannot_be_made, ANYWHERE },
+	{ "h24 shared, and swept", shared_and_swept, ANYWHERE },
 };
 
 int main(void)
