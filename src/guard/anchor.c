@@ -19,13 +19,17 @@
 /* A predecessor's note that spans more than this is not believed. */
 #define ANCHOR_SWEEP_SPAN_MAX 4096
 
-/* Whether the open directory is one that only we can write to. */
-static bool is_private(const struct guard_ports *p, int fd)
+/* Is the open directory one that only we can write to? Return: 0; -EPERM: no. */
+static int check_private(const struct guard_ports *p, int fd)
 {
 	struct node node;
+	int r = p->stat_fd(p->ctx, fd, &node);
 
-	return p->stat_fd(p->ctx, fd, &node) == 0 && node.kind == NODE_DIRECTORY &&
-	       node.uid == p->uid(p->ctx) && node.mode == 0700;
+	if (r < 0)
+		return r;
+	return node.kind == NODE_DIRECTORY && node.uid == p->uid(p->ctx) && node.mode == 0700
+		       ? 0
+		       : -EPERM;
 }
 
 /* A narrow umask took bits away that we need. What somebody was quick enough to put in
@@ -44,7 +48,7 @@ static int open_private(const struct guard_ports *p, int parent, const char *nam
 {
 	for (int i = 0; i < ANCHOR_OPEN_TRIES; i++) {
 		int made = p->dir_make(p->ctx, parent, name, 0700);
-		int fd = p->dir_open_private(p->ctx, parent, name);
+		int fd = p->dir_open_private(p->ctx, parent, name), r;
 
 		if (made < 0 && made != -EEXIST)
 			return fd < 0 ? made : (p->close(p->ctx, fd), made);
@@ -58,10 +62,13 @@ static int open_private(const struct guard_ports *p, int parent, const char *nam
 		if (made == 0)
 			widen(p, fd);
 		*ret_made = made == 0;
-		if (is_private(p, fd))
+		r = check_private(p, fd);
+		if (r == 0)
 			return fd;
 		p->close(p->ctx, fd);
-		return -EPERM;
+		if (made == 0 && r != -EPERM)
+			(void)p->dir_remove(p->ctx, parent, name);
+		return r;
 	}
 	return -EAGAIN;
 }

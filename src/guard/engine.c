@@ -274,8 +274,8 @@ int engine_add(struct engine *e, const char *path, const struct listen_config *c
 	/* A callback of the start may have been quicker with the same path. */
 	if (r == 0 && engine_find(e, path))
 		r = error_set(error, -EEXIST, "%s is guarded already", path);
-	if (r == 0)
-		r = index_path(e, g);
+	if (r == 0 && index_path(e, g) < 0)
+		r = error_set(error, -ENOMEM, "out of memory");
 	if (r < 0) {
 		guarded_stop(g);
 		return r;

@@ -156,8 +156,8 @@ static int find_free_name(struct listener *l, struct guarded *g, struct spare *r
 	return -EADDRINUSE;
 }
 
-/* The name was free, so a socket that has it now, bound but never opened, is of our making. */
-static void remove_unopened(const struct guarded *g, const struct spare *at)
+/* The name was free, so a socket that has it now, bound but never seen, is of our making. */
+static void remove_unseen(const struct guarded *g, const struct spare *at)
 {
 	const struct guard_ports *p = g->engine->ports;
 	struct node left;
@@ -180,8 +180,8 @@ static int make_at_free_name(struct listener *l, struct guarded *g)
 		return r;
 	if (r >= 0)
 		r = complete(l, g, &at);
-	if (l->handle < 0)
-		remove_unopened(g, &at);
+	if (l->node.kind == NODE_NONE)
+		remove_unseen(g, &at);
 	/* The owner's callback may have closed the path: then nothing is published. */
 	return r >= 0 && g->closed ? -ESTALE : r;
 }
