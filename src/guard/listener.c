@@ -123,6 +123,9 @@ static int complete(struct listener *l, struct guarded *g, const struct spare *a
 	r = p->stat_fd(p->ctx, l->handle, &l->node);
 	if (r < 0)
 		return r;
+	/* Where others may write, one of them may have been quicker: dress no file of theirs. */
+	if (l->node.kind != NODE_SOCKET)
+		return -ESTALE;
 	(void)listener_watch(l, g);
 	if (c->set_owner)
 		r = p->set_owner(p->ctx, l->handle, c->uid, c->gid);

@@ -257,11 +257,40 @@ static bool is_made(const struct place *place, const struct guard_ports *ports,
 	       node_same(&made, node);
 }
 
+/*
+ * May we work in the directory that a step of the path leads to now? As root not where it has
+ * another owner than it had: whoever owns a directory above could lead us, by a link, into
+ * one where he has no rights himself.
+ */
+static int check_owner(const struct guard_ports *ports, const struct node *now,
+		       const struct node *recorded)
+{
+	return ports->uid(ports->ctx) == 0 && now->uid != recorded->uid ? -EACCES : 0;
+}
+
+/* As open_deepest(), where we may make what is missing below it. */
+static int open_deepest_checked(struct place *place, const struct guard_ports *ports,
+				unsigned *ret_step)
+{
+	int r, fd = open_deepest(place, ports, ret_step);
+	struct node node;
+
+	if (fd < 0)
+		return fd;
+	r = ports->stat_fd(ports->ctx, fd, &node);
+	if (r == 0)
+		r = check_owner(ports, &node, &place->steps[*ret_step].rights);
+	if (r == 0)
+		return fd;
+	ports->close(ports->ctx, fd);
+	return r;
+}
+
 int place_make(struct place *place, const struct guard_ports *ports)
 {
 	char buffer[PATH_MAX];
 	unsigned step = 0;
-	int r = 0, fd = open_deepest(place, ports, &step);
+	int r = 0, fd = open_deepest_checked(place, ports, &step);
 
 	for (unsigned i = step + 1; fd >= 0 && i < place->depth; i++) {
 		int next = -EBADF;
@@ -319,6 +348,8 @@ int place_enter(struct place *place, const struct guard_ports *ports, struct wat
 	if (fd < 0)
 		return fd;
 	r = ports->stat_fd(ports->ctx, fd, &node);
+	if (r == 0)
+		r = check_owner(ports, &node, &place->node);
 	if (r < 0) {
 		ports->close(ports->ctx, fd);
 		return r;
