@@ -250,9 +250,13 @@ static int files_unlock(void *ctx, int fd)
 
 static int files_mount_over(void *ctx, int handle, int dir, const char *name)
 {
+	/* mount(2) follows a link at the end of its target; a handle does not. */
+	_cleanup_(fd_closep) int target = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
 	(void)ctx;
-	return errno_or(
-		mount(fd_path(handle).text, fd_path_at(dir, name).text, NULL, MS_BIND, NULL));
+	if (target < 0)
+		return -errno;
+	return errno_or(mount(fd_path(handle).text, fd_path(target).text, NULL, MS_BIND, NULL));
 }
 
 /*

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "peer.h"
+#include "sys/world.h"
 #include "world.h"
 
 #define NOBODY 65534
@@ -127,12 +128,41 @@ static void link_at_path(struct fixture *f)
 	assert_file(in_dir(f, "victim"), "precious");
 }
 
+/* A link that takes the path's place just before the mount would lead it elsewhere. */
+static void mount_led_by_link(struct fixture *f)
+{
+	char *victim_path = in_dir(f, "victim"), *link_path = in_dir(f, "link");
+	struct guard_ports ports;
+	struct world world;
+	int dir, handle;
+
+	need_root();
+	own_mounts();
+	write_file(victim_path, "precious");
+	make_stale(f->path);
+	DO(symlink(victim_path, link_path));
+	DO(world_open(&world));
+	ports = world_ports(&world);
+	dir = ports.dir_open(ports.ctx, f->dir);
+	handle = ports.handle_open(ports.ctx, dir, "x.sock");
+	DO(dir);
+	DO(handle);
+	(void)ports.mount_over(ports.ctx, handle, dir, "link");
+	assert_int_equal(mounts_at(victim_path), 0);
+	assert_file(victim_path, "precious");
+	close(handle);
+	close(dir);
+	world_close(&world);
+	DO(unlink(f->path));
+}
+
 static const struct test_case cases[] = {
 	{ "hostile directory: root is not led into another's", led_elsewhere, ANYWHERE },
 	{ "hostile directory: root makes nothing in another's", led_to_make, ANYWHERE },
 	{ "hostile directory: root follows to the owner's own", led_to_his_own, ANYWHERE },
 	{ "hostile directory: a file in a new socket's place is not dressed", file_for_socket,
 	  ANYWHERE },
+	{ "hostile directory: a mount is not led by a link", mount_led_by_link, ANYWHERE },
 	{ "hostile directory: a link at the path is not followed", link_at_path, ANYWHERE },
 };
 
