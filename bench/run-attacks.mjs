@@ -5,7 +5,8 @@
 //
 // Rounds alternate: measured alone, then under attack, and the ratio that counts is the median
 // of the rounds' ratios, so that a machine which is busy with something else now and then
-// spoils a round and not the figure. With --tap an attack is tried again before it fails.
+// spoils a round and not the figure. One whose ratio is too high all the same is measured
+// again, up to twelve times: an attack that works does so each time.
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -112,14 +113,26 @@ const numbers = (got) => `ratio ${median(got.ratios).toFixed(2)} (of ` +
 	`${got.ratios.map((r) => r.toFixed(2)).join(' ')}), p99 ${us(median(got.before))} -> ` +
 	`${us(median(got.during))} us, memory ${mib(got.rss)} -> ${mib(got.peak)} MiB`;
 
-async function table(cases) {
-	console.log('| attack | socket | memory before, peak MiB | p99 before, during us | ratio |');
-	console.log('|---|---|---|---|---|');
-	for (const { name, kind } of cases) {
+const good = (got) =>
+	median(got.ratios) <= RATIO_MAX && got.peak - got.rss < GROWTH_MAX_KIB;
+
+// Attack until it is good, or often enough to say that it is not.
+async function attempts(name, kind, tell) {
+	for (let n = 1; ; n++) {
 		const got = await attack(name, kind);
+		tell(got);
+		if (good(got) || n === TRIES) return { ...got, runs: n };
+	}
+}
+
+async function table(cases) {
+	console.log('| attack | socket | memory before, peak MiB | p99 before, during us | ratio | runs |');
+	console.log('|---|---|---|---|---|---|');
+	for (const { name, kind } of cases) {
+		const got = await attempts(name, kind, () => {});
 		console.log(`| ${TITLES[kind]} | ${name} | ${mib(got.rss)}, ${mib(got.peak)} | ` +
 			`${us(median(got.before))}, ${us(median(got.during))} | ` +
-			`${median(got.ratios).toFixed(2)} |`);
+			`${median(got.ratios).toFixed(2)} | ${got.runs} |`);
 	}
 }
 
@@ -127,14 +140,10 @@ async function test(cases) {
 	let failed = 0;
 	console.log(`1..${cases.length}`);
 	for (const [i, { name, kind }] of cases.entries()) {
-		let good = false;
-		for (let n = 0; n < TRIES && !good; n++) {
-			const got = await attack(name, kind);
-			console.log(`# ${kind} on ${name}: ${numbers(got)}`);
-			good = median(got.ratios) <= RATIO_MAX && got.peak - got.rss < GROWTH_MAX_KIB;
-		}
-		failed += !good;
-		console.log(`${good ? 'ok' : 'not ok'} ${i + 1} - ${TITLES[kind]}, ${name}`);
+		const got = await attempts(name, kind,
+			(got) => console.log(`# ${kind} on ${name}: ${numbers(got)}`));
+		failed += !good(got);
+		console.log(`${good(got) ? 'ok' : 'not ok'} ${i + 1} - ${TITLES[kind]}, ${name}`);
 	}
 	process.exit(failed ? 1 : 0);
 }
