@@ -38,3 +38,18 @@ void fault_lift(void);
 
 /* How many blocks of memory kedge holds. */
 long fault_blocks(void);
+
+struct fixture;
+
+/* One run, in a child: arm @fault where it matters, lift it, check what is left. */
+typedef void fault_run(struct fixture *f, const void *scenario, const struct fault *fault);
+
+/* What has failed in the run that is under way, or was the last. */
+extern struct fault_hit *fault_hit;
+
+/*
+ * For n = 1, 2, 3 ... once, and lasting, until nothing fails any more. With KEDGE_FAULTS=all
+ * every error that a call may have is met at every n; else one of them, so that a loop takes
+ * some seconds.
+ */
+void fault_loops(struct fixture *f, fault_run *run, const void *scenario, enum fault_family family);

@@ -3,9 +3,6 @@
  * n = 1, 2, 3 ... until a run passes without a fault; once, and from then on. After each: a
  * right result or a right error, the path reachable or reported, reachable as soon as the
  * fault is gone, nothing held and nothing left after the stop.
- *
- * Each run is a child of the case. With KEDGE_FAULTS=all every error that a call may have is
- * met at every n; else one of them, so that a loop takes some seconds.
  */
 #include "integration/fixture.h"
 
@@ -22,15 +19,8 @@
 #include "kedge/watchdog.h"
 
 #define INTERVAL_MS 20
-/* More calls than any scenario makes: the loop's own bound. */
-#define CALLS_MAX 2000
-/* Errors that one call may have, at most. */
-#define ERRORS_MAX 5
 /* A fault that lasts is in force for so long. */
 #define LASTING_MS 40
-
-/* What has failed in the child. */
-static struct fault_hit *hit;
 
 struct scenario {
 	void (*prepare)(struct fixture *f);   /* before the start; NULL: nothing */
@@ -38,8 +28,6 @@ struct scenario {
 	bool stranger;                        /* somebody listens there, and must go on to */
 	bool stop;                            /* the stop is faulty, too */
 };
-
-static bool is_lasting;
 
 /* A failing call of this kind may leave what it was to remove. */
 static bool may_leave(const char *name)
@@ -80,9 +68,9 @@ static void start_with_fault(struct fixture *f, const struct fault *fault)
 	r = start(f, &error);
 	fault_lift();
 	if (r < 0) {
-		assert_true(hit->name[0]);
+		assert_true(fault_hit->name[0]);
 		assert_true(!f->guard || error.text[0]);
-		if (!may_leave(hit->name) && !stale)
+		if (!may_leave(fault_hit->name) && !stale)
 			assert_false(left_over(f));
 		assert_int_equal(start(f, NULL), 0);
 	}
@@ -101,7 +89,7 @@ static void lose_with_fault(struct fixture *f, const struct scenario *s, const s
 		assert_int_equal(who_answers(f, f->path), f->strangers[0]);
 		stranger_close(f, f->strangers[0]);
 		guard_for(f, LASTING_MS);
-	} else if (is_lasting) {
+	} else if (fault->lasting) {
 		guard_for(f, LASTING_MS);
 	} else {
 		GUARD_UNTIL(f, reachable(f));
@@ -144,7 +132,7 @@ static void run_once(struct fixture *f, const struct scenario *s, const struct f
 	assert_int_equal(fault_blocks(), before);
 	/* What could not be removed while the fault lasted, the next start takes along. */
 	if (left_over(f)) {
-		assert_true(may_leave(hit->name) || s->prepare);
+		assert_true(may_leave(fault_hit->name) || s->prepare);
 		assert_int_equal(start(f, NULL), 0);
 		GUARD_UNTIL(f, reachable(f));
 		stop(f);
@@ -154,65 +142,9 @@ static void run_once(struct fixture *f, const struct scenario *s, const struct f
 	assert_int_equal(fault_blocks(), before);
 }
 
-/* Return: whether the fault was met. */
-static bool run_child(struct fixture *f, const struct scenario *s, const struct fault *fault)
+static void run_scenario(struct fixture *f, const void *scenario, const struct fault *fault)
 {
-	int status;
-	pid_t pid;
-
-	remove_all(f->dir);
-	make_dir(f->dir, 0755);
-	pid = fork();
-	DO(pid);
-	if (pid == 0) {
-		*hit = (struct fault_hit){ 0 };
-		f->fds_before = count_fds();
-		run_once(f, s, fault);
-		fixture_finish(f);
-		fflush(stdout);
-		_exit(0);
-	}
-	DO(waitpid(pid, &status, 0));
-	if (status != 0) {
-		print_error("call %u (%s: %s%s): status %#x\n", fault->at, hit->name,
-			    strerror(hit->error), fault->lasting ? ", lasting" : "",
-			    (unsigned)status);
-		_fail(__FILE__, __LINE__);
-	}
-	return hit->error != 0;
-}
-
-/* The loop over n, for one family. */
-static void loop(struct fixture *f, const struct scenario *s, enum fault_family family,
-		 bool lasting)
-{
-	const char *all = getenv("KEDGE_FAULTS");
-	unsigned errors = family == FAULT_SYSTEM && all && strcmp(all, "all") == 0 ? ERRORS_MAX : 1;
-
-	is_lasting = lasting;
-	for (unsigned at = 1; at < CALLS_MAX; at++) {
-		bool met = false;
-
-		for (unsigned i = 0; i < errors; i++)
-			met |= run_child(f, s,
-					 &(struct fault){ .family = family,
-							  .at = at,
-							  .which = errors == 1 ? at : i,
-							  .lasting = lasting });
-		if (!met) {
-			print_message("%u calls\n", at - 1);
-			return;
-		}
-	}
-	fail_with_story(f, "the loop never ends", __FILE__, __LINE__);
-}
-
-static void loops(struct fixture *f, const struct scenario *s, enum fault_family family)
-{
-	hit = fault_share();
-	assert_non_null(hit);
-	loop(f, s, family, false);
-	loop(f, s, family, true);
+	run_once(f, scenario, fault);
 }
 
 /* --- the scenarios ----------------------------------------------------------------------- */
@@ -259,11 +191,11 @@ static void leave_stale(struct fixture *f)
 	static const struct scenario name = { __VA_ARGS__ };                                       \
 	static void name##_without_memory(struct fixture *f)                                       \
 	{                                                                                          \
-		loops(f, &name, FAULT_MEMORY);                                                     \
+		fault_loops(f, run_scenario, &name, FAULT_MEMORY);                                 \
 	}                                                                                          \
 	static void name##_without_calls(struct fixture *f)                                        \
 	{                                                                                          \
-		loops(f, &name, FAULT_SYSTEM);                                                     \
+		fault_loops(f, run_scenario, &name, FAULT_SYSTEM);                                 \
 	}
 
 SCENARIO(starts, .prepare = NULL)
