@@ -239,7 +239,7 @@ static void *watch(void *userdata)
 }
 
 /* With the lock held: make sure that a thread comes round. */
-static int start_thread(struct kedge_watchdog *w)
+static int start_thread(struct kedge_watchdog *w, struct kedge_error *error)
 {
 	sigset_t all, before;
 	int r;
@@ -255,7 +255,8 @@ static int start_thread(struct kedge_watchdog *w)
 	r = pthread_create(&w->thread, NULL, watch, w);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r != 0)
-		return -EAGAIN;
+		return error_set(error, -EAGAIN, "no thread to watch %s with: %s", w->path,
+				 error_words(-r));
 	w->threaded = w->running = true;
 	return 0;
 }
@@ -290,7 +291,7 @@ static int serve_wish(struct kedge_watchdog *w, struct kedge_error *error)
 		unguard_path(w);
 	r = guard_path(w, error);
 	if (r == 0)
-		r = start_thread(w);
+		r = start_thread(w, error);
 	if (r < 0) {
 		unguard_path(w);
 		(void)set_wish(w, 0);
