@@ -6,7 +6,8 @@ _kedge_options() {
 	local log='--log-format:text,json --log-level:debug,info,warning,error --log-file:file'
 
 	case $1 in
-	serve) echo "--config:file --check-config --workspace:dir $log --grace-ms:-" ;;
+	serve) echo "--config:file --check-config --workspace:dir $log --metrics-textfile:file" \
+		'--grace-ms:-' ;;
 	server)
 		echo '--socket:file --mode:0600,0660,0666 --allow-user:user --allow-group:group' \
 			'--interval:- --anchor-dir:dir --forward:- --clients-max:- --message-bytes-max:-' \
@@ -20,7 +21,7 @@ _kedge_options() {
 		;;
 	run)
 		echo '--listen:file --name:- --mode:0600,0660,0666 --restart --stop-timeout:-' \
-			'--anchor-dir:dir'
+			'--anchor-dir:dir --metrics-textfile:file'
 		;;
 	call)
 		echo '--timeout:- --output:file --raw-body:file --header:- --frames --lines --follow'

@@ -61,6 +61,7 @@ complete -c kedge -n '__kedge_in serve' -l workspace -x -a '(__fish_complete_dir
 complete -c kedge -n '__kedge_in serve' -l log-format -x -a 'text json' -d 'lines or objects'
 complete -c kedge -n '__kedge_in serve' -l log-level -x -a 'debug info warning error' -d 'leave out what matters less'
 complete -c kedge -n '__kedge_in serve' -l log-file -r -F -d 'instead of standard error'
+complete -c kedge -n '__kedge_in serve' -l metrics-textfile -r -F -d 'figures for Prometheus'
 complete -c kedge -n '__kedge_in serve' -l grace-ms -x -d 'ms for what is in flight at the end'
 complete -c kedge -n '__kedge_in serve' -l socket -r -F -d 'instead of the own path'
 complete -c kedge -n '__kedge_in serve' -l mode -x -a '0600 0660 0666' -d 'of the socket, octal'
@@ -102,6 +103,7 @@ complete -c kedge -n '__kedge_in run' -l mode -x -a '0600 0660 0666' -d 'of the 
 complete -c kedge -n '__kedge_in run' -l restart -d 'start it again when it ends'
 complete -c kedge -n '__kedge_in run' -l stop-timeout -x -d 'seconds until SIGKILL'
 complete -c kedge -n '__kedge_in run' -l anchor-dir -x -a '(__fish_complete_directories)' -d 'where anchors are kept'
+complete -c kedge -n '__kedge_in run' -l metrics-textfile -r -F -d 'figures for Prometheus'
 
 complete -c kedge -n '__kedge_in call; and test (count (__kedge_arguments)) = 0' -F \
 	-a 'gateway assistant assistant-skill'

@@ -52,7 +52,7 @@ struct kedge_server *control_open(uv_loop_t *loop, struct kedge_error *error)
 	int r = control_path(getpid(), path);
 
 	if (r < 0) {
-		(void)error_set(error, r, "neither root nor $XDG_RUNTIME_DIR");
+		(void)error_set(error, -EOPNOTSUPP, "neither root nor $XDG_RUNTIME_DIR");
 		return NULL;
 	}
 	r = kedge_server_new(&server, loop, &options, error);

@@ -1,7 +1,7 @@
 /*
  * Control sockets: how one kedge asks another that runs on this machine.
  *
- * Each kedge that guards listens at RUNTIME/PID.sock, where RUNTIME is
+ * Each kedge that guards, serves or runs listens at RUNTIME/PID.sock, where RUNTIME is
  * /run/kedge for root and $XDG_RUNTIME_DIR/kedge for anybody else, mode 0700.
  * It answers lines of JSON: see services/ledger.h for the methods.
  */
@@ -17,7 +17,8 @@
 /* The path of a process's control socket. Return: 0; -ENOENT: there is no runtime directory. */
 int control_path(pid_t pid, char ret[PATH_MAX]);
 
-/* Listen there. Return: the server; NULL: not to be had, @error says why. */
+/* Listen there. Return: the server; NULL: not to be had, @error says why (-EOPNOTSUPP: this
+ * user has no runtime directory). */
 struct kedge_server *control_open(uv_loop_t *loop, struct kedge_error *error);
 
 /* The kedges that have a control socket, in no order. */

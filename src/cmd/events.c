@@ -286,8 +286,8 @@ const struct command command_events = {
 	.name = "events",
 	.summary = "show what happened to the guarded paths",
 	.help = "Usage: kedge events [--follow] [--since T] [--json]\n\n"
-		"Asks each kedge that guards on this machine (as kedge status does) for the\n"
-		"events that it keeps: the last 4096.\n\n"
+		"Asks each kedge on this machine that guards, serves or runs (as kedge status\n"
+		"does) for the events that it keeps: the last 4096.\n\n"
 		"  --follow    go on with what happens from now on, also of who starts later\n"
 		"  --since T   not older than 90s, 10m, 2h, 3d, or @SECONDS since the epoch\n"
 		"  --json      a JSON object a line\n\n"

@@ -12,15 +12,10 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/streak.h"
 #include "base/time.h"
+#include "cmd/account.h"
 #include "cmd/command.h"
-#include "cmd/control.h"
 #include "cmd/guard.h"
-#include "services/ledger.h"
-
-/* Prometheus scrapes each 15 s by default. */
-#define METRICS_MS 15000
 
 /* STATUS for systemd is renewed at most so often. */
 #define STATUS_MS 1000
@@ -28,13 +23,11 @@
 struct guard_process {
 	struct guard_options *options;
 	struct tender *tender;
-	struct ledger *ledger;
-	struct kedge_server *control;
+	struct account account;
 	uv_loop_t loop;
 	uv_poll_t poll;
-	uv_timer_t timer, metrics, status;
+	uv_timer_t timer, status;
 	uv_signal_t signals[3];
-	struct streak metrics_streak;
 	/* What happened while paths were taken in is logged when all of them are: a guard
 	 * that refuses says why, and nothing else. */
 	struct kedge_event *early;
@@ -44,14 +37,6 @@ struct guard_process {
 
 static void on_timer(uv_timer_t *timer);
 static void on_status(uv_timer_t *timer);
-
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static uint64_t monotonic_ns(void)
 {
@@ -98,17 +83,11 @@ static void tell_early(struct guard_process *g, struct log *log)
 static void on_event(const struct kedge_event *event, const struct process *by, void *userdata)
 {
 	struct guard_process *g = userdata;
-	struct ledger_actor actor = { 0 };
-	struct log_actor who = { 0 };
 
-	if (by) {
-		actor = (struct ledger_actor){ by->pid, by->uid, by->comm, by->exe };
-		who = (struct log_actor){ by->pid, by->uid == (uid_t)-1 ? -1 : (int64_t)by->uid,
-					  by->comm, by->exe };
-	}
-	ledger_note(g->ledger, event, by ? &actor : NULL, wall_ms());
 	if (g->begun || keep_early(g, event) < 0)
-		log_guard_event(&g->options->log, event, by ? &who : NULL);
+		account_note(&g->account, event, by);
+	else
+		account_keep(&g->account, event, by);
 	if (g->running && !uv_is_active((uv_handle_t *)&g->status))
 		(void)uv_timer_start(&g->status, on_status, STATUS_MS, 0);
 }
@@ -132,70 +111,26 @@ static void describe(struct buf *b, const char *path, void *userdata)
 	(void)buf_appendf(b, "\"}");
 }
 
-/* systemd's STATUS, and metrics. */
+/* systemd's STATUS. */
 
 static void say_status(const struct guard_process *g)
 {
-	size_t well = ledger_paths(g->ledger, LEDGER_REACHABLE);
-	size_t awaited = ledger_paths(g->ledger, LEDGER_AWAITED);
+	size_t well = ledger_paths(g->account.ledger, LEDGER_REACHABLE);
+	size_t awaited = ledger_paths(g->account.ledger, LEDGER_AWAITED);
 	size_t all = 0;
 
 	for (int i = 0; i < LEDGER_STATE_MAX_; i++)
-		all += ledger_paths(g->ledger, (enum ledger_state)i);
+		all += ledger_paths(g->account.ledger, (enum ledger_state)i);
 	(void)sd_notifyf(0,
 			 "STATUS=%zu paths: %zu reachable, %zu awaited, %zu otherwise; %" PRIu64
 			 " losses",
 			 all, well, awaited, all - well - awaited,
-			 ledger_count(g->ledger, KEDGE_EVENT_LOST));
+			 ledger_count(g->account.ledger, KEDGE_EVENT_LOST));
 }
 
 static void on_status(uv_timer_t *timer)
 {
 	say_status(timer->loop->data);
-}
-
-/* Whole or not at all: a scraper never sees half a file. */
-static int write_whole(const char *path, const struct buf *text)
-{
-	_cleanup_(fd_closep) int fd = -EBADF;
-	char next[PATH_MAX];
-	int r = 0;
-
-	if (snprintf(next, sizeof(next), "%s.%d", path, (int)getpid()) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, buf_front(text), buf_size(text)) != (ssize_t)buf_size(text))
-		r = -EIO;
-	if (r == 0 && rename(next, path) < 0)
-		r = -errno;
-	if (r < 0)
-		(void)unlink(next);
-	return r;
-}
-
-static void write_metrics(struct guard_process *g)
-{
-	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
-	int r;
-
-	if (!g->options->metrics_file)
-		return;
-	r = ledger_append_metrics(&b, g->ledger);
-	if (r == 0)
-		r = write_whole(g->options->metrics_file, &b);
-	if (r < 0 && streak_fail(&g->metrics_streak, monotonic_ns(), r) == STREAK_REPORT)
-		log_line(&g->options->log, KEDGE_LOG_WARNING, "--metrics-textfile %s: %s",
-			 g->options->metrics_file, error_words(r));
-	if (r == 0 && streak_recover(&g->metrics_streak, monotonic_ns(), NULL, NULL))
-		log_line(&g->options->log, KEDGE_LOG_INFO, "--metrics-textfile %s: written again",
-			 g->options->metrics_file);
-}
-
-static void on_metrics(uv_timer_t *timer)
-{
-	write_metrics(timer->loop->data);
 }
 
 /* Turns. */
@@ -235,7 +170,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 static void close_all(struct guard_process *g)
 {
 	uv_handle_t *handles[] = { (uv_handle_t *)&g->poll, (uv_handle_t *)&g->timer,
-				   (uv_handle_t *)&g->metrics, (uv_handle_t *)&g->status };
+				   (uv_handle_t *)&g->status };
 
 	g->running = false;
 	for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
@@ -244,24 +179,14 @@ static void close_all(struct guard_process *g)
 		uv_close((uv_handle_t *)&g->signals[i], NULL);
 }
 
-static void on_control_stopped(void *userdata)
-{
-	struct guard_process *g = userdata;
-
-	g->control = kedge_server_free(g->control);
-}
-
 static void stop(struct guard_process *g)
 {
 	(void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping");
 	log_line(&g->options->log, KEDGE_LOG_INFO,
 		 "stopping: daemons and their paths are left as they are");
-	write_metrics(g);
+	account_close(&g->account);
 	close_all(g);
 	g->tender = tender_free(g->tender);
-	ledger_on_note(g->ledger, NULL, NULL);
-	if (g->control)
-		kedge_server_stop(g->control, 0, on_control_stopped, g);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -287,27 +212,13 @@ static void open_loop(struct guard_process *g)
 	(void)uv_poll_init(&g->loop, &g->poll, tender_fd(g->tender));
 	(void)uv_poll_start(&g->poll, UV_READABLE, on_poll);
 	(void)uv_timer_init(&g->loop, &g->timer);
-	(void)uv_timer_init(&g->loop, &g->metrics);
 	(void)uv_timer_init(&g->loop, &g->status);
 	g->running = true;
-	if (g->options->metrics_file)
-		(void)uv_timer_start(&g->metrics, on_metrics, METRICS_MS, METRICS_MS);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		(void)uv_signal_init(&g->loop, &g->signals[i]);
 		(void)uv_signal_start(&g->signals[i], on_signal, numbers[i]);
 	}
 	plan_turn(g);
-}
-
-/* Without it the guard guards all the same; it only cannot be asked. */
-static void open_control(struct guard_process *g)
-{
-	struct kedge_error error = KEDGE_ERROR_INIT;
-
-	g->control = control_open(&g->loop, &error);
-	if (!g->control || ledger_serve(g->ledger, g->control) < 0)
-		log_line(&g->options->log, KEDGE_LOG_WARNING,
-			 "kedge status and kedge events cannot ask us: %s", error.text);
 }
 
 /* Whether a failure to begin is the caller's mistake, or the thing's. */
@@ -349,7 +260,8 @@ static void announce(const struct guard_process *g)
 	int fd = g->options->ready_fd;
 
 	printf("guarding %zu path%s, %zu of them awaited\n", g->options->paths.count,
-	       g->options->paths.count == 1 ? "" : "s", ledger_paths(g->ledger, LEDGER_AWAITED));
+	       g->options->paths.count == 1 ? "" : "s",
+	       ledger_paths(g->account.ledger, LEDGER_AWAITED));
 	fflush(stdout);
 	(void)sd_notify(0, "READY=1");
 	say_status(g);
@@ -384,13 +296,14 @@ static int begin(struct guard_process *g)
 	};
 	int r;
 
-	g->ledger = ledger_new(0);
-	r = g->ledger ? tender_new(&g->tender, &options) : -ENOMEM;
+	r = account_init(&g->account, &g->options->log, o->metrics_file);
+	if (r == 0)
+		r = tender_new(&g->tender, &options);
 	if (r < 0) {
 		usage_complain("guard: %s", error_words(r));
 		return EXIT_FAILED;
 	}
-	ledger_on_describe(g->ledger, describe, g);
+	ledger_on_describe(g->account.ledger, describe, g);
 	r = add_paths(g);
 	if (r == EXIT_OK) {
 		g->begun = true;
@@ -415,14 +328,13 @@ int guard_run(struct guard_options *o)
 	status = begin(&g);
 	if (status == EXIT_OK) {
 		open_loop(&g);
-		open_control(&g);
-		write_metrics(&g);
+		account_open(&g.account, &g.loop);
 		announce(&g);
 		(void)uv_run(&g.loop, UV_RUN_DEFAULT);
 	}
 	tender_free(g.tender);
 	tell_early(&g, NULL);
 	(void)uv_loop_close(&g.loop);
-	ledger_free(g.ledger);
+	account_deinit(&g.account);
 	return status;
 }

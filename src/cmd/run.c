@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,10 +22,12 @@
 #include "base/error.h"
 #include "base/streak.h"
 #include "base/time.h"
+#include "cmd/account.h"
 #include "cmd/child.h"
 #include "cmd/command.h"
 #include "cmd/held.h"
 #include "cmd/log.h"
+#include "wire/json.h"
 
 /* A command that ran so long is believed to work: its next start is not held back. */
 #define STEADY_NS (10 * NSEC_PER_SEC)
@@ -46,8 +49,10 @@ enum run_phase {
 struct run {
 	struct held held;
 	struct log log;
+	struct account account;
+	uv_loop_t loop; /* of the account alone */
 	char *const *argv;
-	const char *anchor_dir, *next_name;
+	const char *anchor_dir, *metrics_file, *next_name;
 	mode_t mode;
 	bool restart;
 	int64_t stop_timeout_ms;
@@ -68,7 +73,7 @@ static uint64_t now_ns(void)
 
 static void on_event(const struct kedge_event *event, void *userdata)
 {
-	log_guard_event(&((struct run *)userdata)->log, event, NULL);
+	account_note(&((struct run *)userdata)->account, event, NULL);
 }
 
 /* Starting and stopping. */
@@ -232,26 +237,73 @@ static int open_signals(struct run *run)
 	return run->signals < 0 ? -errno : 0;
 }
 
+/* The account. */
+
+/* Who serves the path, for kedge status. */
+static void describe(struct buf *b, const char *path, void *userdata)
+{
+	const struct run *run = userdata;
+	struct kedge_path_status status = { .size = sizeof(status) };
+	const char *slash = strrchr(run->argv[0], '/');
+
+	if (kedge_guard_status(run->held.guard, path, &status) == 0)
+		(void)buf_appendf(b,
+				  ",\"generation\":%" PRIu64 ",\"relinks\":%" PRIu64
+				  ",\"rebinds\":%" PRIu64 ",\"retired\":%" PRIu32,
+				  status.generation, status.relinks, status.rebinds,
+				  status.retired);
+	if (!run->pid)
+		return;
+	(void)buf_appendf(b, ",\"owner\":{\"pid\":%d,\"comm\":", (int)run->pid);
+	(void)json_append_string(b, kedge_span(slash ? slash + 1 : run->argv[0]));
+	(void)buf_append(b, "}", 1);
+}
+
+/* Nothing to be asked about is no reason to be asked. */
+static void open_account(struct run *run)
+{
+	(void)uv_loop_init(&run->loop);
+	ledger_on_describe(run->account.ledger, describe, run);
+	if (run->held.count)
+		account_open(&run->account, &run->loop);
+}
+
+static void close_account(struct run *run)
+{
+	account_close(&run->account);
+	(void)uv_run(&run->loop, UV_RUN_DEFAULT);
+	(void)uv_loop_close(&run->loop);
+}
+
 /* The loop. */
 
-static int timeout_ms(const struct run *run)
+/* A loop without anything that lives says 0. */
+static int account_timeout_ms(struct run *run)
+{
+	uv_update_time(&run->loop);
+	return uv_loop_alive(&run->loop) ? uv_backend_timeout(&run->loop) : -1;
+}
+
+static int timeout_ms(struct run *run)
 {
 	uint64_t deadline_usec, until = run->until_ns, now = now_ns();
+	int account_ms = account_timeout_ms(run), ms;
 
 	(void)kedge_guard_deadline(run->held.guard, &deadline_usec);
 	if (deadline_usec != UINT64_MAX && deadline_usec * NSEC_PER_USEC < until)
 		until = deadline_usec * NSEC_PER_USEC;
 	if (until == TIME_NEVER)
-		return -1;
-	return until <= now ? 0 : (int)((until - now) / NSEC_PER_MSEC + 1);
+		return account_ms;
+	ms = until <= now ? 0 : (int)((until - now) / NSEC_PER_MSEC + 1);
+	return account_ms >= 0 && account_ms < ms ? account_ms : ms;
 }
 
 static void supervise(struct run *run)
 {
 	while (run->phase != RUN_ENDED) {
 		struct pollfd fds[] = { { .fd = run->signals, .events = POLLIN },
-					{ .fd = kedge_guard_fd(run->held.guard),
-					  .events = POLLIN } };
+					{ .fd = kedge_guard_fd(run->held.guard), .events = POLLIN },
+					{ .fd = uv_backend_fd(&run->loop), .events = POLLIN } };
 		struct signalfd_siginfo signal;
 
 		(void)poll(fds, ARRAY_SIZE(fds), timeout_ms(run));
@@ -259,6 +311,7 @@ static void supervise(struct run *run)
 		       read(run->signals, &signal, sizeof(signal)) == sizeof(signal))
 			on_signal(run, &signal);
 		(void)kedge_guard_process(run->held.guard);
+		(void)uv_run(&run->loop, UV_RUN_NOWAIT);
 		on_new_listener(run);
 		on_time(run);
 	}
@@ -273,6 +326,7 @@ enum run_option {
 	OPTION_RESTART,
 	OPTION_STOP_TIMEOUT,
 	OPTION_ANCHOR_DIR,
+	OPTION_METRICS,
 };
 
 static int parse_mode(struct run *run, const char *text)
@@ -324,6 +378,11 @@ static int parse_option(struct run *run, int option, const char *text)
 			       ? EXIT_OK
 			       : usage_error("--stop-timeout %s: seconds from 0 to %d", text,
 					     STOP_TIMEOUT_S_MAX);
+	case OPTION_METRICS:
+		run->metrics_file = text;
+		return *text == '/'
+			       ? EXIT_OK
+			       : usage_error("--metrics-textfile '%s': an absolute path", text);
 	default:
 		run->anchor_dir = text;
 		return *text == '/' ? EXIT_OK
@@ -340,6 +399,7 @@ static int parse(struct run *run, int argc, char **argv)
 		{ "restart", no_argument, NULL, OPTION_RESTART },
 		{ "stop-timeout", required_argument, NULL, OPTION_STOP_TIMEOUT },
 		{ "anchor-dir", required_argument, NULL, OPTION_ANCHOR_DIR },
+		{ "metrics-textfile", required_argument, NULL, OPTION_METRICS },
 		{ 0 },
 	};
 	int c, r;
@@ -375,14 +435,18 @@ static int run_command(int argc, char **argv)
 	if (r != EXIT_OK)
 		return r;
 	(void)log_open(&run.log);
+	if (account_init(&run.account, &run.log, run.metrics_file) < 0)
+		return EXIT_FAILED;
 	run.held.on_event = on_event;
 	run.held.userdata = &run;
 	listen.mode = run.mode;
 	r = held_listen(&run.held, run.anchor_dir, &listen, &error);
 	if (r < 0) {
 		(void)fprintf(stderr, "kedge: %s\n", error.text);
+		account_deinit(&run.account);
 		return EXIT_FAILED;
 	}
+	open_account(&run);
 	r = open_signals(&run);
 	if (r == 0)
 		r = start(&run);
@@ -390,7 +454,9 @@ static int run_command(int argc, char **argv)
 		supervise(&run);
 	else
 		run.status = child_failure_status(r);
+	close_account(&run);
 	held_release(&run.held);
+	account_deinit(&run.account);
 	fd_close(run.signals);
 	return run.status;
 }
@@ -405,7 +471,8 @@ const struct command command_run = {
 		"  --mode MODE       of the sockets, octal (0600)\n"
 		"  --restart         start CMD again when it ends (pauses of 10 ms to 5 s)\n"
 		"  --stop-timeout S  SIGKILL so long after SIGTERM (10)\n"
-		"  --anchor-dir DIR  keep the anchors there (.kedge-UID beside each socket)\n\n"
+		"  --anchor-dir DIR  keep the anchors there (.kedge-UID beside each socket)\n"
+		"  --metrics-textfile FILE  write figures for Prometheus there, each 15 s\n\n"
 		"SIGHUP restarts CMD: SIGTERM, then, when it is gone, the new one. Nobody is\n"
 		"refused, clients wait in the queue. SIGTERM, SIGINT, SIGQUIT and SIGUSR1/2 are\n"
 		"passed on. A listener that had to be bound anew is passed first at the next\n"

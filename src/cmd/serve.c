@@ -12,11 +12,11 @@
 #include "base/error.h"
 #include "cmd/command.h"
 #include "cmd/served.h"
-#include "services/ledger.h"
 
 struct serve {
 	struct settings settings;
 	struct service_shared shared;
+	struct account account;
 	struct served served[SERVICES_MAX];
 	size_t served_count, running;
 	uv_loop_t loop;
@@ -55,6 +55,7 @@ static void on_stopped(void *userdata)
 
 	if (--s->running > 0)
 		return;
+	account_close(&s->account);
 	for (size_t i = 0; i < ARRAY_SIZE(s->signals); i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 }
@@ -168,6 +169,7 @@ static int prepare(struct serve *s, struct kedge_error *error)
 
 		*one = (struct served){ .service = s->settings.chosen[i],
 					.log = &s->settings.log,
+					.account = &s->account,
 					.shared = &s->shared,
 					.loop = &s->loop,
 					.workspace = s->workspace,
@@ -208,6 +210,7 @@ static int serve(struct serve *s)
 	} else {
 		s->running = s->served_count;
 		watch_signals(s);
+		account_open(&s->account, &s->loop);
 		announce(s);
 	}
 	(void)uv_run(&s->loop, UV_RUN_DEFAULT);
@@ -238,12 +241,14 @@ static int run_with(struct serve *s)
 		return r;
 	if ((r = log_open(log)) < 0)
 		return usage_error("--log-file %s: %s", log->path, error_words(r));
-	s->shared.ledger = ledger_new(0);
-	if (!s->shared.ledger)
+	if (account_init(&s->account, log, s->settings.metrics_file) < 0)
 		return out_of_memory();
+	s->shared.ledger = s->account.ledger;
+	ledger_on_describe(s->shared.ledger, service_describe_path, &s->shared);
+	ledger_on_metrics(s->shared.ledger, service_append_metrics, &s->shared);
 	raise_descriptors();
 	r = serve(s);
-	s->shared.ledger = ledger_free(s->shared.ledger);
+	account_deinit(&s->account);
 	return r;
 }
 
@@ -277,6 +282,7 @@ const struct command command_serve = {
 		"  --log-format F, --log-level L, --log-file FILE\n"
 		"                       text or json (text); debug, info, warning or error\n"
 		"                       (info); opened again on SIGHUP (stderr)\n"
+		"  --metrics-textfile FILE  write figures for Prometheus there, each 15 s\n"
 		"  --grace-ms MS        for what is in flight at SIGTERM and SIGINT (2000)\n\n"
 		"For all servers, or as --NAME-OPTION for one of them:\n"
 		"  --socket PATH        instead of the endpoint's own path\n"

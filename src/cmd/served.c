@@ -3,13 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/time.h"
 #include "kedge/endpoint.h"
-#include "services/ledger.h"
 
 int served_find_path(struct served *s, struct kedge_error *error)
 {
@@ -37,12 +34,8 @@ int served_find_path(struct served *s, struct kedge_error *error)
 static void on_event(const struct kedge_event *event, void *userdata)
 {
 	struct served *s = userdata;
-	struct timespec now;
 
-	log_guard_event(s->log, event, NULL);
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	ledger_note(s->shared->ledger, event, NULL,
-		    (int64_t)now.tv_sec * 1000 + now.tv_nsec / (long)NSEC_PER_MSEC);
+	account_note(s->account, event, NULL);
 }
 
 static void on_server_log(enum kedge_server_event event, const char *line, void *userdata)

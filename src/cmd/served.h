@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "cmd/account.h"
 #include "cmd/settings.h"
 #include "services/forward.h"
 
@@ -11,6 +12,7 @@ struct served {
 	const struct service *service;
 	struct server_settings settings;
 	struct log *log;
+	struct account *account;
 	struct service_shared *shared;
 	uv_loop_t *loop;
 	const char *workspace;

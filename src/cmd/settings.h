@@ -59,6 +59,7 @@ struct settings {
 	const char *config_file;
 	const char *workspace;
 	struct log log;
+	const char *metrics_file;
 	int64_t grace_ms;
 	enum settings_mode {
 		SETTINGS_SERVE = 0,

@@ -52,6 +52,7 @@ static void print_row(struct kedge_span path, pid_t pid)
 	struct kedge_span losses = json_member(path, "losses");
 	struct kedge_span owner_pid = json_member(owner, "pid");
 	_cleanup_(freep) char *name = text_of(json_member(path, "path"));
+	_cleanup_(freep) char *server = text_of(json_member(path, "name"));
 	_cleanup_(freep) char *word = text_of(state);
 	_cleanup_(freep) char *comm = text_of(json_member(owner, "comm"));
 	const char *colour = terminal_has_colours() ? colour_of(state) : "";
@@ -62,6 +63,8 @@ static void print_row(struct kedge_span path, pid_t pid)
 	if (owner_pid.size)
 		(void)snprintf(who, sizeof(who), "%.20s/%.*s", comm, (int)owner_pid.size,
 			       owner_pid.data);
+	else if (server && *server) /* of the kedge that we ask */
+		(void)snprintf(who, sizeof(who), "%.20s", server);
 	printf("%s%-10s%s %6.*s  %-20s %-7d %s\n", colour, word, *colour ? "\033[0m" : "",
 	       (int)losses.size, losses.data, who, (int)pid, name);
 }
@@ -179,8 +182,8 @@ const struct command command_status = {
 	.name = "status",
 	.summary = "show where the guarded paths stand",
 	.help = "Usage: kedge status [--json] [PATH]\n\n"
-		"Asks each kedge that guards on this machine: root's where root asks, else\n"
-		"those of this user ($XDG_RUNTIME_DIR/kedge).\n\n"
+		"Asks each kedge on this machine that guards, serves or runs: root's where root\n"
+		"asks, else those of this user ($XDG_RUNTIME_DIR/kedge).\n\n"
 		"  --json   [{\"pid\":N,\"status\":{\"paths\":[...],...}},...]\n\n"
 		"States: reachable; repairing, displaced, blocked (lost); left-alone (its own\n"
 		"daemon took it away); awaited (nobody listens yet).\n\n"

@@ -29,6 +29,7 @@ const struct setting settings_table[] = {
 	{ "log-format", assign_log_format, OF_PROCESS(log) },
 	{ "log-level", assign_log_level, OF_PROCESS(log) },
 	{ "log-file", assign_log, OF_PROCESS(log) },
+	{ "metrics-textfile", assign_path, OF_PROCESS(metrics_file) },
 	{ "socket", assign_text, OF_SERVER(socket), 0, 0, SCOPE_SERVER },
 	{ "anchor-dir", assign_path, OF_SERVER(anchor_dir), 0, 0, SCOPE_SERVER },
 	{ "interval", assign_interval, OF_SERVER(interval_ms), 0, 0, SCOPE_SERVER },

@@ -52,6 +52,8 @@ struct ledger *ledger_new(size_t events_max)
 	l->events_max = events_max ? events_max : LEDGER_EVENTS_DEFAULT;
 	l->events = calloc(l->events_max, sizeof(*l->events));
 	list_init(&l->paths);
+	list_init(&l->listeners);
+	list_init(&l->pushes.link);
 	return l->events ? l : ledger_free(l);
 }
 
@@ -81,6 +83,8 @@ struct ledger *ledger_free(struct ledger *l)
 		return NULL;
 	while ((it = list_first(&l->paths)))
 		forget_path(l, list_entry(it, struct ledger_path, link));
+	while ((it = list_first(&l->listeners)))
+		list_unlink(it);
 	for (size_t i = 0; l->events && i < l->events_max; i++)
 		free(l->events[i].text);
 	map_deinit(&l->by_path);
@@ -253,21 +257,34 @@ void ledger_note(struct ledger *l, const struct kedge_event *e, const struct led
 		if (e->kind == KEDGE_EVENT_RECOVERED)
 			note_outage(l, e->outage_ns);
 	}
-	if (l->on_note)
-		l->on_note(kept, l->note_userdata);
+	list_for_each_safe (it, &l->listeners) {
+		struct ledger_listener *listener = list_entry(it, struct ledger_listener, link);
+
+		listener->fn(kept, listener->userdata);
+	}
 }
 
-void ledger_on_note(struct ledger *l, void (*fn)(const struct ledger_event *event, void *userdata),
-		    void *userdata)
+void ledger_listen(struct ledger *l, struct ledger_listener *listener)
 {
-	l->on_note = fn;
-	l->note_userdata = userdata;
+	list_append(&l->listeners, &listener->link);
+}
+
+void ledger_unlisten(struct ledger_listener *listener)
+{
+	if (listener->link.next)
+		list_unlink(&listener->link);
 }
 
 void ledger_on_describe(struct ledger *l, ledger_describe_fn *fn, void *userdata)
 {
 	l->on_describe = fn;
 	l->describe_userdata = userdata;
+}
+
+void ledger_on_metrics(struct ledger *l, ledger_metrics_fn *fn, void *userdata)
+{
+	l->on_metrics = fn;
+	l->metrics_userdata = userdata;
 }
 
 size_t ledger_paths(const struct ledger *l, enum ledger_state state)

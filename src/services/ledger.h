@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/list.h"
 #include "kedge/guard.h"
 
 struct kedge_server;
@@ -76,13 +77,27 @@ struct ledger *ledger_free(struct ledger *ledger);
 void ledger_note(struct ledger *ledger, const struct kedge_event *event,
 		 const struct ledger_actor *by, int64_t time_ms);
 
-/* Told of each event that is noted from now on; one listener; NULL: none. */
-void ledger_on_note(struct ledger *ledger,
-		    void (*fn)(const struct ledger_event *event, void *userdata), void *userdata);
+/* Told of each event that is noted, as long as it listens. */
+struct ledger_listener {
+	struct list link;
+	void (*fn)(const struct ledger_event *event, void *userdata);
+	void *userdata;
+};
+
+/* @listener is borrowed, and fn and userdata are set. It may leave from within a call, others
+ * may not. */
+void ledger_listen(struct ledger *ledger, struct ledger_listener *listener);
+
+/* Again, or after ledger_free(), is nothing. */
+void ledger_unlisten(struct ledger_listener *listener);
 
 /* More about a path, as members of its object: `,"owner":17`. May be NULL. */
 typedef void ledger_describe_fn(struct buf *b, const char *path, void *userdata);
 void ledger_on_describe(struct ledger *ledger, ledger_describe_fn *fn, void *userdata);
+
+/* More figures, in Prometheus's format. May be NULL. Return: 0 or -ENOMEM. */
+typedef int ledger_metrics_fn(struct buf *b, void *userdata);
+void ledger_on_metrics(struct ledger *ledger, ledger_metrics_fn *fn, void *userdata);
 
 /* How many paths are in a state, and how often something happened. */
 size_t ledger_paths(const struct ledger *ledger, enum ledger_state state);
@@ -117,7 +132,10 @@ int ledger_append_metrics(struct buf *b, const struct ledger *ledger);
  *
  * Adds `sockets_status {path?}`, `sockets_events {since?, most?}` (since: ms
  * since the epoch) and `metrics` (the text as a JSON string), and pushes each
- * event to every client as {"event":"sockets_event","data":{...}}. The ledger
- * outlives the server. Return: 0 or -ENOMEM.
+ * event to every client as {"event":"sockets_event","data":{...}}. One server at
+ * a time. The ledger outlives it. Return: 0 or -ENOMEM.
  */
 int ledger_serve(struct ledger *ledger, struct kedge_server *server);
+
+/* Push no more: before that server is stopped. */
+void ledger_serve_end(struct ledger *ledger);

@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 
-#include "base/list.h"
 #include "base/map.h"
 #include "base/time.h"
 #include "kedge/server.h"
@@ -42,10 +41,12 @@ struct ledger {
 	uint64_t losses[KEDGE_CAUSE_MAX_];
 	uint64_t outages[LEDGER_BOUNDS + 1];
 	uint64_t outage_count, outage_total_ns;
-	void (*on_note)(const struct ledger_event *event, void *userdata);
-	void *note_userdata;
+	struct list listeners;
+	struct ledger_listener pushes; /* of ledger_serve() */
 	ledger_describe_fn *on_describe;
 	void *describe_userdata;
+	ledger_metrics_fn *on_metrics;
+	void *metrics_userdata;
 	struct kedge_method methods[LEDGER_METHODS]; /* a server borrows its table */
 };
 

@@ -104,7 +104,15 @@ int ledger_serve(struct ledger *l, struct kedge_server *server)
 	m[1] = (struct kedge_method){ "sockets_events", answer_events, l };
 	m[2] = (struct kedge_method){ "metrics", answer_metrics, l };
 	r = kedge_server_add_methods(server, m, LEDGER_METHODS);
-	if (r == 0)
-		ledger_on_note(l, push, server);
-	return r;
+	if (r < 0)
+		return r;
+	l->pushes.fn = push;
+	l->pushes.userdata = server;
+	ledger_listen(l, &l->pushes);
+	return 0;
+}
+
+void ledger_serve_end(struct ledger *l)
+{
+	ledger_unlisten(&l->pushes);
 }

@@ -213,5 +213,7 @@ int ledger_append_metrics(struct buf *b, const struct ledger *l)
 		r = append_counts(b, l);
 	if (r == 0)
 		r = append_repairs(b, l);
-	return r < 0 ? r : append_outages(b, l);
+	if (r == 0)
+		r = append_outages(b, l);
+	return r == 0 && l->on_metrics ? l->on_metrics(b, l->metrics_userdata) : r;
 }

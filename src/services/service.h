@@ -7,6 +7,7 @@
 #include "kedge/server.h"
 #include "kedge/watchdog.h"
 
+struct buf;
 struct ledger;
 struct skill_dispatch;
 
@@ -70,6 +71,11 @@ extern const size_t service_count;
 
 /* The service called @name, or NULL. */
 const struct service *service_find(const char *name);
+
+/* More about a served path, and figures of the servers: for ledger_on_describe() and
+ * ledger_on_metrics(). @userdata: struct service_shared. */
+void service_describe_path(struct buf *b, const char *path, void *userdata);
+int service_append_metrics(struct buf *b, void *userdata);
 
 /* {"echoed":VALUE}: on every socket, for tests and benches. */
 void service_echo(const struct kedge_call *call, void *userdata);

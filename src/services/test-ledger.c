@@ -77,6 +77,44 @@ static void test_states_follow_the_events(void **state)
 	ledger_free(l);
 }
 
+static void count_notes(const struct ledger_event *event, void *userdata)
+{
+	*(uint64_t *)userdata += event->number;
+}
+
+static void leave(const struct ledger_event *event, void *userdata)
+{
+	(void)event;
+	ledger_unlisten(userdata);
+}
+
+/* The control socket and the assistant listen to one ledger. */
+static void test_listeners_come_and_go(void **state)
+{
+	struct ledger *l = ledger_new(0);
+	uint64_t first = 0, second = 0;
+	struct ledger_listener once = { .fn = leave, .userdata = &once };
+	struct ledger_listener a = { .fn = count_notes, .userdata = &first };
+	struct ledger_listener b = { .fn = count_notes, .userdata = &second };
+
+	(void)state;
+	ledger_unlisten(&a);
+	ledger_listen(l, &once);
+	ledger_listen(l, &a);
+	ledger_listen(l, &b);
+	note(l, KEDGE_EVENT_LISTENING, "/a", KEDGE_CAUSE_NONE, 0);
+	assert_true(list_empty(&once.link));
+	assert_int_equal(first, 1);
+	assert_int_equal(second, 1);
+	ledger_unlisten(&a);
+	ledger_unlisten(&a);
+	note(l, KEDGE_EVENT_LOST, "/a", KEDGE_CAUSE_UNLINKED, 0);
+	assert_int_equal(first, 1);
+	assert_int_equal(second, 3);
+	ledger_free(l);
+	ledger_unlisten(&b);
+}
+
 /* Every kind of event has a word here, or a path would take the first state by accident. */
 static void test_no_kind_is_forgotten(void **state)
 {
@@ -240,6 +278,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_states_follow_the_events),
+		cmocka_unit_test(test_listeners_come_and_go),
 		cmocka_unit_test(test_no_kind_is_forgotten),
 		cmocka_unit_test(test_the_ring_keeps_the_newest),
 		cmocka_unit_test(test_since_leaves_the_older_out),

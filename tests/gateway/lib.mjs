@@ -32,6 +32,13 @@ export function same(got, wanted) {
 export const kedge = (args, options = {}) =>
 	spawnSync(KEDGE, args, { encoding: 'utf8', timeout: CAP_MS, maxBuffer: OUTPUT_MAX, ...options });
 
+// Where every kedge of these tests can be asked; not among those of the machine.
+if (!process.env.KEDGE_RUNTIME_DIR) {
+	const runtime = fs.mkdtempSync(path.join(os.tmpdir(), 'kedge rt-'));
+	process.env.KEDGE_RUNTIME_DIR = runtime;
+	process.on('exit', () => fs.rmSync(runtime, { recursive: true, force: true }));
+}
+
 export const workspace = () => fs.mkdtempSync(path.join(os.tmpdir(), 'kedge gw-'));
 
 // Serve some servers in a workspace: their sockets by name, and the log as it grows.

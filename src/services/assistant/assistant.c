@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "services/ledger.h"
 
 static void get_route_schema(const struct kedge_call *call, void *userdata);
 
@@ -97,7 +96,6 @@ static void assistant_stop(void *state)
 {
 	struct assistant *a = state;
 
-	ledger_on_describe(a->context.shared->ledger, NULL, NULL);
 	events_close(a);
 	echo_close(a);
 	cache_deinit(&a->cache);
@@ -116,7 +114,6 @@ static int assistant_start(const struct service_context *context, void **ret_sta
 	a->context = *context;
 	cache_init(&a->cache);
 	events_open(a);
-	ledger_on_describe(context->shared->ledger, assistant_describe_path, context->shared);
 	r = echo_open(a);
 	if (r == 0)
 		r = add_methods(a);

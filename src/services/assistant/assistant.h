@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "services/assistant/cache.h"
+#include "services/ledger.h"
 #include "services/service.h"
 
 struct assistant {
@@ -21,6 +22,7 @@ struct assistant {
 	/* events.c: who is told of events */
 	struct map followers; /* struct open of struct follower */
 	struct list following;
+	struct ledger_listener listener;
 };
 
 /* A method as it stands in the table, and as get_route_schema tells it. */
@@ -38,8 +40,6 @@ struct route {
 void assistant_health(const struct kedge_call *call, void *userdata);
 void assistant_sockets_status(const struct kedge_call *call, void *userdata);
 void assistant_metrics(const struct kedge_call *call, void *userdata);
-/* More about a served path, for ledger_on_describe(). @userdata: struct service_shared. */
-void assistant_describe_path(struct buf *b, const char *path, void *userdata);
 
 /* events.c */
 void assistant_sockets_events(const struct kedge_call *call, void *userdata);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "services/assistant/assistant.h"
-#include "services/ledger.h"
 #include "services/open.h"
 #include "services/params.h"
 #include "wire/json.h"
@@ -179,7 +178,8 @@ void assistant_sockets_events(const struct kedge_call *call, void *userdata)
 void events_open(struct assistant *a)
 {
 	list_init(&a->following);
-	ledger_on_note(a->context.shared->ledger, on_note, a);
+	a->listener = (struct ledger_listener){ .fn = on_note, .userdata = a };
+	ledger_listen(a->context.shared->ledger, &a->listener);
 }
 
 /* Nobody waits for events that never come, when the server stops. */
@@ -195,6 +195,6 @@ void events_end(struct assistant *a)
 
 void events_close(struct assistant *a)
 {
-	ledger_on_note(a->context.shared->ledger, NULL, NULL);
+	ledger_unlisten(&a->listener);
 	map_deinit(&a->followers);
 }
