@@ -1,10 +1,12 @@
 // Whichever kedge runs on this machine can be asked: serve and run as well as guard. And what
-// Prometheus gets to see of it.
+// Prometheus and Grafana get to see of it.
 import fs from 'node:fs';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { KEDGE, NOBODY, ROOT, main, matches, same, serveNames, start, startKedge, until } from './lib.mjs';
 import { daemon, guard, rm, test } from './guarding.mjs';
+
+const DASHBOARD = path.resolve(process.argv[6]);
 
 // Each test has a runtime directory of its own, which serveNames() hands on.
 const within = (name, run) =>
@@ -161,6 +163,30 @@ within('metrics: the same for the assistant, its file and the control socket', a
 	same(kedge('run', '--metrics-textfile', ran, '--listen', path.join(dir, 's'), '--', 'true').status, 0);
 	matches(fs.readFileSync(ran, 'utf8'), /^kedge_events_total\{event="listening"\} 1$/m);
 	same(kedge('run', '--metrics-textfile', 'run.prom', '--', 'true').status, 2);
+});
+
+within('the dashboard shows what is exported, and nothing else', async (dir) => {
+	const file = path.join(dir, 'serve.prom');
+	const s = await serveNames(dir, ['all'], '--metrics-textfile', file);
+	const known = exported(fs.readFileSync(file, 'utf8'));
+	await s.end();
+	const board = JSON.parse(fs.readFileSync(DASHBOARD, 'utf8'));
+	const targets = board.panels.flatMap((p) => p.targets);
+	const queries = [...targets.map((t) => t.expr), ...board.templating.list.map((v) => v.query)];
+	const used = new Set(queries.flatMap((q) => q.match(/\bkedge_\w+/g) ?? []));
+	same([...used].filter((name) => !known.has(name)), []);
+	// Whatever the issue of a guard is about is shown.
+	for (const name of ['paths', 'losses_total', 'repairs_total', 'outage_seconds_bucket', 'events_total'])
+		same([name, used.has(`kedge_${name}`)], [name, true]);
+	for (const { expr } of targets) {
+		const labels = known.get(/\bkedge_\w+/.exec(expr)[0]);
+		const named = [...expr.matchAll(/(\w+)=~?"/g), ...expr.matchAll(/by \((\w+)\)/g)].map((m) => m[1]);
+		same([expr, named.filter((l) => l !== 'instance' && !labels.includes(l))], [expr, []]);
+		same([expr, (expr.match(/\(/g) ?? []).length], [expr, (expr.match(/\)/g) ?? []).length]);
+	}
+	same(new Set(board.panels.map((p) => p.id)).size, board.panels.length);
+	const tool = spawnSync('promtool', ['check', 'metrics'], { input: fs.readFileSync(file), encoding: 'utf8' });
+	if (!tool.error) same([tool.status, tool.stderr], [0, '']);
 });
 
 await main();
