@@ -48,13 +48,16 @@ static int compare_owners(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* The socket that a descriptor's link names. Return: its inode; 0: no socket. */
-static uint32_t socket_of(int fds, const char *name)
+/* The socket that a descriptor's link names. Return: its inode; 0: no socket; -EACCES, -EPERM:
+ * none of the process's links may be read. */
+static int64_t socket_of(int fds, const char *name)
 {
 	char text[LINK_BYTES_MAX];
 	ssize_t n = readlinkat(fds, name, text, sizeof(text) - 1);
 	unsigned inode;
 
+	if (n < 0 && (errno == EACCES || errno == EPERM))
+		return -errno;
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
@@ -147,12 +150,17 @@ static int walk_process(struct walk *w, int proc, const char *name)
 	}
 	w->process = (struct owner){ .pid = atoi(name) };
 	while (r == 0 && (entry = readdir(dir))) {
-		uint32_t inode = isdigit((unsigned char)entry->d_name[0])
-					 ? socket_of(fds, entry->d_name)
-					 : 0;
+		int64_t inode = isdigit((unsigned char)entry->d_name[0])
+					? socket_of(fds, entry->d_name)
+					: 0;
 
+		/* Who may list the descriptors and not read them may read none: stop. */
+		if (inode < 0) {
+			w->found.hidden++;
+			break;
+		}
 		if (inode)
-			r = add_owner(w, process, atoi(entry->d_name), inode);
+			r = add_owner(w, process, atoi(entry->d_name), (uint32_t)inode);
 	}
 	free(w->process.exe);
 	closedir(dir);
