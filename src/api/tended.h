@@ -41,6 +41,7 @@ struct holding {
 	pid_t *pids; /* all that are known, main included */
 	size_t count;
 	bool wanted; /* to be found out in this turn */
+	bool asked;  /* the walk under way looks for it */
 };
 
 struct tended {
@@ -201,8 +202,9 @@ bool holders_ended(struct tender *t, int fd);
 
 /* tenderawait.c */
 
-/* Watch the entries of the path's directory, or of the nearest one above that is there. */
-void await_watch(struct tended *d);
+/* Watch the entries of the path's directory, or of the nearest one above that is there.
+ * Return: whether that is new: what came before it is not told, so look once more. */
+bool await_watch(struct tended *d);
 void await_unwatch(struct tended *d);
 
 /* See whether somebody listens at an awaited path now, and hold it then. */

@@ -158,7 +158,7 @@ static int add_now(struct tended *d, enum tender_need need, struct kedge_error *
 	if (need == TENDER_MUST_LISTEN || r == -ENOTSOCK || r == -EACCES || r == -EREMOTE)
 		return refuse(d->path, r, error);
 	tender_tell(t, d, KEDGE_EVENT_AWAITED, 0, "");
-	await_watch(d);
+	(void)await_watch(d);
 	await_look(d);
 	return 0;
 }

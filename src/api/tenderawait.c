@@ -89,7 +89,7 @@ void await_unwatch(struct tended *d)
 	free(w);
 }
 
-void await_watch(struct tended *d)
+bool await_watch(struct tended *d)
 {
 	_cleanup_(freep) char *path = strdup(d->path);
 	struct watched *w = NULL;
@@ -97,7 +97,7 @@ void await_watch(struct tended *d)
 	char *slash;
 
 	if (d->watched && d->watched->is_parent && d->watched->number >= 0)
-		return;
+		return false;
 	while (path && !w && (slash = strrchr(path, '/'))) {
 		slash[slash == path ? 1 : 0] = '\0';
 		w = watched_open(d->tender, path, is_parent);
@@ -106,12 +106,13 @@ void await_watch(struct tended *d)
 		is_parent = false;
 	}
 	if (w == d->watched)
-		return;
+		return false;
 	await_unwatch(d);
 	if (!w)
-		return;
+		return false;
 	d->watched = w;
 	list_append(&w->members, &d->in_directory);
+	return true;
 }
 
 static void look_at(struct tended *d, uint64_t at_ns)
@@ -126,9 +127,10 @@ static void look_at(struct tended *d, uint64_t at_ns)
 static void wait_on(struct tended *d, bool bound, uint64_t now)
 {
 	if (!bound) {
+		bool anew = await_watch(d);
+
 		d->bound_ns = 0;
-		await_watch(d);
-		look_at(d, d->watched ? TIME_NEVER : now + POLL_NS);
+		look_at(d, anew ? now : d->watched ? TIME_NEVER : now + POLL_NS);
 		return;
 	}
 	if (!d->bound_ns)
@@ -171,7 +173,7 @@ static void touch(struct tended *d)
 	if (d->rewatch) {
 		d->rewatch = false;
 		await_unwatch(d);
-		await_watch(d);
+		(void)await_watch(d);
 	}
 	if (d->g)
 		engine_hint(&d->tender->engine, d->g);

@@ -97,9 +97,14 @@ static void holding_fill(struct tended *d, const struct owners *owners)
 {
 	uint32_t inode = token_get(d->tender, d->g->current->fd)->socket_inode;
 	const struct owner *all, *first = owners_main(owners, inode);
+	bool asked = d->holding.asked;
 	size_t n;
 
+	d->holding.asked = false;
 	all = owners_of(owners, inode, &n);
+	/* Whoever held it may have ended before the walk came by: nothing tells of that. */
+	if (asked && !first)
+		engine_hint(&d->tender->engine, d->g);
 	/* Pids of before stay known: one that closed its listener and then removes the path
 	 * is its owner all the same. Only a main holder that is found replaces them. */
 	if (!first)
@@ -137,7 +142,8 @@ static int collect(struct tender *t)
 	list_for_each (it, &t->paths) {
 		struct tended *d = list_entry(it, struct tended, link);
 
-		if (d->holding.wanted && d->g)
+		d->holding.asked = d->holding.wanted && d->g;
+		if (d->holding.asked)
 			w->inodes[w->count++] = token_get(t, d->g->current->fd)->socket_inode;
 		d->holding.wanted = false;
 	}

@@ -358,7 +358,7 @@ static void let_go(struct tended *d)
 	holding_drop(d);
 	tended_forget_loss(d);
 	tender_tell(d->tender, d, KEDGE_EVENT_AWAITED, 0, "");
-	await_watch(d);
+	(void)await_watch(d);
 	await_look(d);
 }
 
@@ -367,15 +367,15 @@ static struct leave leave_alone(struct tended *d)
 	if (!d->left_alone)
 		tender_tell(d->tender, d, KEDGE_EVENT_LEFT_ALONE, 0, "");
 	d->left_alone = true;
-	await_watch(d);
-	return later(TIME_NEVER);
+	/* Its bind may have been quicker than the watch. */
+	return await_watch(d) ? look_again() : later(TIME_NEVER);
 }
 
 static struct leave wait_for(struct tended *d, uint64_t until_ns, uint64_t now)
 {
 	/* A successor's bind shows in its directory alone. */
-	if (until_ns - now > d->tender->options.settle_ns)
-		await_watch(d);
+	if (until_ns - now > d->tender->options.settle_ns && await_watch(d))
+		return look_again();
 	return later(until_ns);
 }
 
@@ -404,11 +404,12 @@ struct leave tender_leave(struct guarded *g, struct look *look, uint64_t now)
 	case TEND_LEAVE:
 		return leave_alone(d);
 	case TEND_GIVE_UP:
+		if (await_watch(d))
+			return look_again();
 		/* A loss that is not told yet is told first. */
 		if (!d->given_up && g->lost_ns)
 			tender_tell_hopeless(d);
 		d->given_up = true;
-		await_watch(d);
 		return (struct leave){ .verdict = LEAVE_HOPELESS };
 	}
 	return granted();

@@ -146,6 +146,10 @@ int listener_watch(struct listener *l, struct guarded *g);
  * nobody was ever told of it. */
 void guarded_replace(struct guarded *g, struct listener *l);
 
+/* Anchor the current listener, which somebody else made: its path may be lost before the
+ * first turn. A failure is met again, and told, in that turn. */
+void guarded_anchor(struct guarded *g);
+
 /* Adopt the listener @fd that stands at the path; the current one is retired. Return:
  * 0; -EAGAIN: it does not stand there any more; else as from the system. */
 int guarded_follow(struct guarded *g, int fd);

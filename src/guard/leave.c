@@ -65,6 +65,7 @@ int guarded_follow(struct guarded *g, int fd)
 	guarded_replace(g, l);
 	guarded_note(g);
 	g->record.want = l->node;
+	guarded_anchor(g);
 	return 0;
 }
 

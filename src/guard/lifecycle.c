@@ -236,9 +236,7 @@ static int adopt_first(struct guarded *g, int fd, struct kedge_error *error)
 	return 0;
 }
 
-/* A path may be lost before the first turn: what is adopted is anchored at once. A
- * failure is met again, and told, in that turn. */
-static void anchor_first(struct guarded *g)
+void guarded_anchor(struct guarded *g)
 {
 	struct look look;
 
@@ -305,7 +303,7 @@ int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 		return r;
 	record_start(g, adopted_fd >= 0);
 	if (adopted_fd >= 0)
-		anchor_first(g);
+		guarded_anchor(g);
 	return 0;
 }
 
