@@ -162,6 +162,11 @@ void token_drop(struct tender *t, int fd);
 /* Whether the listener still takes clients, asked of the kernel now. */
 bool token_alive_now(struct tender *t, int fd);
 
+/* Who is bound to the inode at a path, in whatever network namespace we may enter. NULL: nobody
+ * that we can see. Valid until the next census. */
+const struct diag_socket *tender_socket_at(struct tender *t, const char *path, dev_t device,
+					   ino_t inode);
+
 /* The socket at a path: 1: in @ret and @ret_node; 0: there is a socket and nobody is bound
  * to it; -ENOENT, -ENOTSOCK, ... */
 int tender_look_up(struct tender *t, const char *path, struct diag_socket *ret,

@@ -72,23 +72,6 @@ static void confirm_name(struct guarded *g, struct look *look)
 	g->record.verified = true;
 }
 
-/* Who is bound to what stands at the path; NULL: nobody. */
-static const struct diag_socket *socket_there(struct tender *t, const struct guarded *g,
-					      const struct look *look)
-{
-	const struct census *c = tender_census(t);
-	const struct diag_socket *s = c ? census_at(c, g->path, look->path_node.device,
-						    look->path_node.inode)
-					: NULL;
-
-	if (s || !c)
-		return s;
-	/* It may have been bound after the census. */
-	t->census_turn = 0;
-	c = tender_census(t);
-	return c ? census_at(c, g->path, look->path_node.device, look->path_node.inode) : NULL;
-}
-
 static enum tend_there judge_there(struct tender *t, const struct guarded *g,
 				   const struct look *look, const struct diag_socket **ret)
 {
@@ -101,7 +84,7 @@ static enum tend_there judge_there(struct tender *t, const struct guarded *g,
 	case LOOK_PATH_RETIRED:
 		return TEND_OURS;
 	case LOOK_PATH_SOCKET:
-		*ret = socket_there(t, g, look);
+		*ret = tender_socket_at(t, g->path, look->path_node.device, look->path_node.inode);
 		if (!*ret)
 			return TEND_OBSTACLE;
 		return census_takes_clients(*ret, SOCK_DGRAM) ? TEND_LISTENER : TEND_BOUND;

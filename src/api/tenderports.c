@@ -180,39 +180,42 @@ struct guard_ports tender_ports(struct tender *t)
 	return ports;
 }
 
+const struct diag_socket *tender_socket_at(struct tender *t, const char *path, dev_t device,
+					   ino_t inode)
+{
+	const struct census *c = tender_census(t);
+	const struct diag_socket *s = c ? census_at(c, path, device, inode) : NULL;
+
+	if (s || !c)
+		return s;
+	/* It may have been bound after the census; else it is in another network namespace. */
+	t->census_turn = 0;
+	c = tender_census(t);
+	s = c ? census_at(c, path, device, inode) : NULL;
+	if (!s && c && census_search(&t->census, device, inode) == 0)
+		s = census_at(&t->census, path, device, inode);
+	return s;
+}
+
 /* Nobody that we can see is bound there; does somebody take clients all the same? */
-static int look_elsewhere(struct tender *t, const char *path, const struct stat *st,
-			  struct diag_socket *ret)
+static int probe_elsewhere(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	_cleanup_(freep) char *parent = strndup(path, (size_t)(slash - path) + 1);
 	_cleanup_(fd_closep) int dir = -EBADF;
-	const struct diag_socket *s = NULL;
 
 	if (!parent)
 		return -ENOMEM;
 	dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
-	if (sockets_probe(dir, slash + 1, KEDGE_SOCKET_STREAM) != PROBE_LIVE)
-		return 0;
-	/* It may have begun just now. Else it is in another network namespace. */
-	t->census_turn = 0;
-	if (tender_census(t))
-		s = census_at(&t->census, path, st->st_dev, st->st_ino);
-	if (!s && census_search(&t->census, st->st_dev, st->st_ino) == 0)
-		s = census_at(&t->census, path, st->st_dev, st->st_ino);
-	if (!s)
-		return -EREMOTE;
-	*ret = *s;
-	return 1;
+	return sockets_probe(dir, slash + 1, KEDGE_SOCKET_STREAM) == PROBE_LIVE ? -EREMOTE : 0;
 }
 
 int tender_look_up(struct tender *t, const char *path, struct diag_socket *ret,
 		   struct node *ret_node)
 {
 	const struct diag_socket *s;
-	const struct census *c;
 	struct stat st;
 
 	if (lstat(path, &st) < 0)
@@ -220,12 +223,11 @@ int tender_look_up(struct tender *t, const char *path, struct diag_socket *ret,
 	if (!S_ISSOCK(st.st_mode))
 		return -ENOTSOCK;
 	node_from_stat(ret_node, &st);
-	c = tender_census(t);
-	if (!c)
+	if (!tender_census(t))
 		return t->census.error ? t->census.error : -ENOMEM;
-	s = census_at(c, path, st.st_dev, st.st_ino);
+	s = tender_socket_at(t, path, st.st_dev, st.st_ino);
 	if (!s)
-		return look_elsewhere(t, path, &st, ret);
+		return probe_elsewhere(path);
 	*ret = *s;
 	return 1;
 }

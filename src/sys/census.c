@@ -125,6 +125,7 @@ static int read_proc(struct diag_list *list)
 	return r;
 }
 
+/* Return: how many rows came of it, or -errno. */
 static int add_netns(struct census *c, int netns)
 {
 	struct diag_list more = DIAG_LIST_INIT;
@@ -132,7 +133,30 @@ static int add_netns(struct census *c, int netns)
 
 	if (r == 0)
 		r = append_rows(&c->list, &more);
+	if (r == 0)
+		r = more.count > 0;
 	diag_list_deinit(&more);
+	return r;
+}
+
+/* A namespace whose last process is gone is kept alive by our handle, and is empty: let it go,
+ * or a container that starts anew each minute would take all places. */
+static int add_others(struct census *c)
+{
+	size_t kept = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < c->netns_count; i++) {
+		int found = r == -ENOMEM ? r : add_netns(c, c->netns[i]);
+
+		if (found == -ENOMEM)
+			r = found;
+		if (found == 0)
+			fd_close(c->netns[i]);
+		else
+			c->netns[kept++] = c->netns[i];
+	}
+	c->netns_count = kept;
 	return r;
 }
 
@@ -146,9 +170,8 @@ int census_take(struct census *c)
 	c->error = c->by_name ? r : 0;
 	if (c->by_name)
 		r = read_proc(&c->list);
-	/* A namespace whose last process is gone is kept alive by our handle, and empty. */
-	for (size_t i = 0; r == 0 && i < c->netns_count; i++)
-		r = add_netns(c, c->netns[i]) == -ENOMEM ? -ENOMEM : 0;
+	if (r == 0)
+		r = add_others(c);
 	return r < 0 ? r : index_rows(c);
 }
 

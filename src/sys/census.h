@@ -44,7 +44,7 @@ const struct diag_socket *census_socket(const struct census *c, uint32_t socket_
 /**
  * census_search() - look for a socket in the network namespaces of other processes
  *
- * Takes the namespace that has it into the census for good. Needs root.
+ * Takes the namespace that has it into the census, as long as it has sockets. Needs root.
  *
  * Return: 0: found, and a census was taken; -ENOENT; else as census_take().
  */

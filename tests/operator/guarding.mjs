@@ -22,8 +22,10 @@ export const test = (name, run) =>
 export const DAEMON = path.resolve(process.argv[3]);
 export const RESTARTER = path.resolve(process.argv[4] ?? '');
 
-export async function daemon(socket, type = 'stream', options = {}) {
-	const d = start(DAEMON, [socket, type], options);
+// @wrap: what runs it, in its own place: ['unshare', '-n'].
+export async function daemon(socket, type = 'stream', { wrap = [], ...options } = {}) {
+	const [command, ...args] = [...wrap, DAEMON, socket, type];
+	const d = start(command, args, options);
 	started.push(d);
 	d.say = async (word) => {
 		const seen = d.out.length;
