@@ -248,7 +248,7 @@ const struct command command_guard = {
 		"  --anchor-dir DIR, --vault DIR   keep anchors there (.kedge-UID beside each\n"
 		"                      socket); on the same mount, it outlives the directory\n"
 		"  --settle MS         wait so long where it is not known who took a path away\n"
-		"                      (10)\n"
+		"                      (10); more where a daemon listens on after its unlink\n"
 		"  --attribution A     auto: ask the kernel who did it, as root; off: do not\n"
 		"  --interval MS       look at all paths so often (5000); 0: on events only\n"
 		"  --metrics-textfile FILE  write figures for Prometheus there, each 15 s\n"
