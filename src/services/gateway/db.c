@@ -4,8 +4,9 @@
 
 #include "base/error.h"
 
-/* How long another process's transaction is waited for. */
-#define BUSY_MS 5000
+/* How long another process's transaction is waited for. A client waits 5 s for its answer,
+ * and is to see ours. */
+#define BUSY_MS 4000
 
 /* Of the tables below. Version 0 is a database that the product made before kedge. */
 #define SCHEMA_VERSION 1
@@ -36,6 +37,7 @@ int db_errno(int sqlite)
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return -EBUSY;
+	case SQLITE_ERROR: /* our statements do not fit its tables */
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
 		return -EINVAL;
@@ -76,10 +78,39 @@ static int query_number(sqlite3 *db, const char *sql, int *ret)
 	return r == SQLITE_ROW ? 0 : -EIO;
 }
 
-/* Nothing is written before the file has shown that it is a database we know. */
-int db_migrate(sqlite3 *db, const char *path, struct kedge_error *error)
+/* Make the tables, where they are not there, in the transaction that is open. */
+static int make_tables(sqlite3 *db, const struct db_statements *used, const char *path,
+		       struct kedge_error *error)
 {
-	int version, count;
+	if (sqlite3_exec(db, schema, NULL, NULL, NULL) != SQLITE_OK)
+		return db_error(db, path, error);
+	return db_prepare(db, used, path, error);
+}
+
+/*
+ * What the product made before us may have other tables of these names. That shows when
+ * the statements are prepared, and then nothing of the transaction stays.
+ */
+static int upgrade(sqlite3 *db, const struct db_statements *used, const char *path,
+		   struct kedge_error *error)
+{
+	int r;
+
+	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+		return db_error(db, path, error);
+	r = make_tables(db, used, path, error);
+	if (r == 0 && sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+		r = db_error(db, path, error);
+	if (r < 0 && !sqlite3_get_autocommit(db))
+		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+/* Nothing is written before the file has shown that it is a database we know. */
+int db_migrate(sqlite3 *db, const struct db_statements *used, const char *path,
+	       struct kedge_error *error)
+{
+	int version, count, r;
 
 	if (query_number(db, "SELECT count(*) FROM sqlite_master", &count) < 0 ||
 	    query_number(db, "PRAGMA user_version", &version) < 0)
@@ -88,24 +119,20 @@ int db_migrate(sqlite3 *db, const char *path, struct kedge_error *error)
 		return error_set(error, -EINVAL,
 				 "the database %s has schema version %d, this kedge knows %d", path,
 				 version, SCHEMA_VERSION);
-	if (sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", NULL, NULL,
-			 NULL) != SQLITE_OK)
-		return db_error(db, path, error);
-	if (version == SCHEMA_VERSION)
-		return 0;
-	if (sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK &&
-	    sqlite3_exec(db, schema, NULL, NULL, NULL) == SQLITE_OK &&
-	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
-		return 0;
-	return db_error(db, path, error);
+	r = version == SCHEMA_VERSION ? db_prepare(db, used, path, error)
+				      : upgrade(db, used, path, error);
+	if (r == 0 && sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", NULL,
+				   NULL, NULL) != SQLITE_OK)
+		r = db_error(db, path, error);
+	return r;
 }
 
-int db_prepare(sqlite3 *db, const char *const *sql, size_t count, sqlite3_stmt **ret,
-	       const char *path, struct kedge_error *error)
+int db_prepare(sqlite3 *db, const struct db_statements *statements, const char *path,
+	       struct kedge_error *error)
 {
-	for (size_t i = 0; i < count; i++)
-		if (sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &ret[i], NULL) !=
-		    SQLITE_OK)
+	for (size_t i = 0; i < statements->count; i++)
+		if (sqlite3_prepare_v3(db, statements->sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+				       &statements->ret[i], NULL) != SQLITE_OK)
 			return db_error(db, path, error);
 	return 0;
 }

@@ -18,9 +18,18 @@ int db_errno(int sqlite);
  * words. */
 int db_open(sqlite3 **ret, const char *path, struct kedge_error *error);
 
-/* Check what is there, and make what is missing. Return: as above. */
-int db_migrate(sqlite3 *db, const char *path, struct kedge_error *error);
+/* Statements for long use: @ret has room for as many as there is text. */
+struct db_statements {
+	const char *const *sql;
+	size_t count;
+	sqlite3_stmt **ret;
+};
 
-/* Prepare @count statements for long use. Return: as above. */
-int db_prepare(sqlite3 *db, const char *const *sql, size_t count, sqlite3_stmt **ret,
-	       const char *path, struct kedge_error *error);
+/* Check what is there, make what is missing, and prepare what is to be @used: where that
+ * fits other tables than there are, they stay as they are. Return: as above. */
+int db_migrate(sqlite3 *db, const struct db_statements *used, const char *path,
+	       struct kedge_error *error);
+
+/* Return: as above. */
+int db_prepare(sqlite3 *db, const struct db_statements *statements, const char *path,
+	       struct kedge_error *error);

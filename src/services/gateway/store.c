@@ -393,18 +393,19 @@ static void close_dbs(struct store *s)
 
 static int open_dbs(struct store *s, const char *path, struct kedge_error *error)
 {
+	const struct db_statements write = { writes, ARRAY_SIZE(writes), s->write };
+	const struct db_statements read = { selects, SELECT_COUNT, s->read };
+	const struct db_statements behind = { selects, SELECT_COUNT, s->behind };
 	int r = db_open(&s->writer, path, error);
 
 	if (r == 0)
-		r = db_migrate(s->writer, path, error);
+		r = db_migrate(s->writer, &write, path, error);
 	if (r == 0)
 		r = db_open(&s->reader, path, error);
 	if (r == 0)
-		r = db_prepare(s->writer, writes, ARRAY_SIZE(writes), s->write, path, error);
+		r = db_prepare(s->reader, &read, path, error);
 	if (r == 0)
-		r = db_prepare(s->reader, selects, SELECT_COUNT, s->read, path, error);
-	if (r == 0)
-		r = db_prepare(s->writer, selects, SELECT_COUNT, s->behind, path, error);
+		r = db_prepare(s->writer, &behind, path, error);
 	return r;
 }
 

@@ -1,0 +1,212 @@
+// The gateway's database: of the product's own making, in use elsewhere, broken, full.
+import fs from 'node:fs';
+import path from 'node:path';
+import { spawn, spawnSync } from 'node:child_process';
+import { KEDGE, call, main, same, skip, test, until } from './lib.mjs';
+
+const PYTHON = process.argv[3];
+const ROOT = process.getuid() === 0;
+const database = (dir) => path.join(dir, 'gateway.db');
+
+// Run statements as another program would; what they find comes back.
+function sql(dir, text) {
+	const program = 'import sqlite3, sys, json; d = sqlite3.connect(sys.argv[1], isolation_level=None); ' +
+		'print(json.dumps([d.execute(s).fetchall() for s in sys.argv[2].split(";") if s.strip()]))';
+	const r = spawnSync(PYTHON, ['-c', program, database(dir), text], { encoding: 'utf8' });
+	if (r.status !== 0) throw new Error(r.stderr);
+	return JSON.parse(r.stdout);
+}
+
+const get = async (socket, conversationId) =>
+	(await call(socket, 'get_conversation_threshold', { conversationId })).result;
+const set = (socket, conversationId, threshold) =>
+	call(socket, 'set_conversation_threshold', { conversationId, threshold });
+
+test('tables that the product made: their rows count, their other columns stay', async (dir, serve) => {
+	sql(dir, `create table auto_approve_thresholds(id integer primary key, interactive text, autonomous text,
+		headless text, extra text);
+		insert into auto_approve_thresholds values(1, 'weird', NULL, 'high', 'e');
+		create table conversation_threshold_overrides(conversation_id text primary key,
+		threshold text not null, updated_at text, more integer);
+		insert into conversation_threshold_overrides values('a', 'odd', NULL, 1), ('b', 'low', NULL, 2);
+		create table other(x); insert into other values(7)`);
+	const { socket } = await serve();
+	// NULL, and a word that is none of ours, count as not stored.
+	same((await call(socket, 'get_global_thresholds')).result,
+		{ interactive: 'medium', autonomous: 'low', headless: 'high' });
+	same([await get(socket, 'a'), await get(socket, 'b')], [null, { threshold: 'low' }]);
+	same((await set(socket, 'a', 'high')).result, { conversationId: 'a', threshold: 'high' });
+	same((await call(socket, 'set_global_thresholds', { interactive: 'none' })).result.interactive, 'none');
+	const [globals, conversations, other] = sql(dir, `select * from auto_approve_thresholds;
+		select conversation_id, threshold, more from conversation_threshold_overrides order by 1; select * from other`);
+	same(globals, [[1, 'none', null, 'high', 'e']]);
+	same(conversations, [['a', 'high', 1], ['b', 'low', 2]]);
+	same(other, [[7]]);
+	const [[[when]]] = sql(dir, `select updated_at from conversation_threshold_overrides where conversation_id = 'a'`);
+	same(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(when), true);
+	// What another process writes is seen.
+	sql(dir, `update auto_approve_thresholds set headless = 'low';
+		update conversation_threshold_overrides set threshold = 'none' where conversation_id = 'b'`);
+	same((await call(socket, 'get_global_thresholds')).result.headless, 'low');
+	same(await get(socket, 'b'), { threshold: 'none' });
+});
+
+test('the tables are those of the protocol', async (dir, serve) => {
+	const server = await serve();
+	await server.end();
+	const [thresholds, overrides] = sql(dir, `select name, lower(type), "notnull", pk from
+		pragma_table_info('auto_approve_thresholds'); select name, lower(type), "notnull", pk from
+		pragma_table_info('conversation_threshold_overrides')`);
+	same(thresholds, [['id', 'integer', 0, 1], ['interactive', 'text', 0, 0], ['autonomous', 'text', 0, 0],
+		['headless', 'text', 0, 0]]);
+	same(overrides, [['conversation_id', 'text', 0, 1], ['threshold', 'text', 1, 0], ['updated_at', 'text', 0, 0]]);
+});
+
+test('ids are text: NULs, blanks, long ones', async (dir, serve) => {
+	const { socket } = await serve();
+	for (const id of ['\0', 'a\0b', 'a', ' ', 'é😀', 'x'.repeat(100000), "'; drop table x; --"]) {
+		same(await get(socket, id), null);
+		same((await set(socket, id, 'high')).result, { conversationId: id, threshold: 'high' });
+		same(await get(socket, id), { threshold: 'high' });
+	}
+});
+
+test('locked by another process: reads go on, a write is refused, and later ones work', async (dir, serve) => {
+	const { socket } = await serve();
+	await set(socket, 'c', 'low');
+	const holder = spawn(PYTHON, ['-c', 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1], isolation_level=None);' +
+		'd.execute("begin immediate"); print("held", flush=True); sys.stdin.read()', database(dir)]);
+	let held = '';
+	holder.stdout.on('data', (d) => (held += d));
+	await until(() => held.includes('held'), 'the lock');
+	// A machine that stands still for as long as the write waits shows nothing: then again.
+	let refused, early = false;
+	for (let i = 0; i < 5 && !early; i++) {
+		refused = null;
+		const written = set(socket, 'd', 'low').then((answer) => (refused = answer));
+		same(await get(socket, 'c'), { threshold: 'low' });
+		same((await call(socket, 'get_global_thresholds')).result.headless, 'none');
+		early = refused === null;
+		await written;
+	}
+	same(early, true);
+	same([refused.statusCode, refused.errorCode], [500, 'INTERNAL_ERROR']);
+	same(refused.error, 'The threshold cannot be stored: database is locked');
+	holder.stdin.end();
+	await until(() => holder.exitCode !== null, 'the lock is let go');
+	same((await set(socket, 'd', 'low')).result, { conversationId: 'd', threshold: 'low' });
+});
+
+function refusedAsItIs(dir, words, options = {}) {
+	const before = fs.lstatSync(database(dir)).isFile() ? fs.readFileSync(database(dir)) : null;
+	const { argv = [KEDGE], ...more } = options;
+	const args = [...argv.slice(1), 'serve', 'gateway', '--workspace', dir];
+	const r = spawnSync(argv[0], args, { encoding: 'utf8', timeout: 60000, ...more });
+	const errors = r.stderr.split('\n').filter((l) => l.startsWith('kedge: '));
+	same([words, r.status, errors.length], [words, 2, 1]);
+	for (const word of [database(dir), words])
+		if (!errors[0].includes(word)) throw new Error(`${word} is not in: ${errors[0]}`);
+	same(fs.readdirSync(dir), ['gateway.db']);
+	if (before) same(fs.readFileSync(database(dir)).equals(before), true);
+}
+
+test('tables that do not fit are left as they are: the file was changed before that showed', async (dir) => {
+	const rows = {
+		'no column named interactive': 'create table auto_approve_thresholds(id integer primary key, x)',
+		'no column named updated_at': `create table conversation_threshold_overrides(
+			conversation_id text primary key, threshold text)`,
+		'PRIMARY KEY': 'create table conversation_threshold_overrides(conversation_id, threshold, updated_at)',
+		view: `create view conversation_threshold_overrides as
+			select 1 as conversation_id, 2 as threshold, 3 as updated_at`,
+	};
+	for (const [words, text] of Object.entries(rows)) {
+		fs.rmSync(database(dir), { force: true });
+		sql(dir, text);
+		refusedAsItIs(dir, words);
+	}
+});
+
+test('files that are none of ours are left as they are', async (dir) => {
+	sql(dir, 'create table x(y); pragma user_version = 2');
+	refusedAsItIs(dir, 'has schema version 2, this kedge knows 1');
+	const bytes = fs.readFileSync(database(dir));
+	fs.writeFileSync(database(dir), Buffer.concat([bytes.subarray(0, 100), Buffer.alloc(bytes.length - 100, 0xff)]));
+	refusedAsItIs(dir, 'malformed');
+	fs.writeFileSync(database(dir), 'no database at all'.repeat(100));
+	refusedAsItIs(dir, 'file is not a database');
+	fs.rmSync(database(dir));
+	fs.mkdirSync(database(dir));
+	refusedAsItIs(dir, 'unable to open database file');
+	fs.rmdirSync(database(dir));
+	fs.symlinkSync(path.join(dir, 'none', 'at all'), database(dir));
+	refusedAsItIs(dir, 'unable to open database file');
+});
+
+test('a file that may not be read or written', async (dir) => {
+	const rows = [[0o000, 'unable to open database file'], [0o444, 'attempt to write a readonly database']];
+	const argv = ROOT ? ['setpriv', '--reuid', '65534', '--clear-groups', KEDGE] : [KEDGE];
+	if (ROOT && spawnSync(argv[0], [...argv.slice(1), '--version']).status !== 0) skip('nobody may not run the command here');
+	sql(dir, 'create table x(y)');
+	for (const [mode, words] of rows) {
+		fs.chmodSync(database(dir), mode);
+		if (ROOT) fs.chownSync(dir, 65534, 65534);
+		const before = fs.lstatSync(database(dir));
+		const r = spawnSync(argv[0], [...argv.slice(1), 'serve', 'gateway', '--workspace', dir], { encoding: 'utf8' });
+		same([words, r.status, r.stderr.includes(`${database(dir)}: ${words}`)], [words, 2, true]);
+		same(fs.lstatSync(database(dir)).mtimeMs, before.mtimeMs);
+		same(fs.readdirSync(dir), ['gateway.db']);
+	}
+	fs.chmodSync(database(dir), 0o644);
+});
+
+test('a full disk: a clear error, and the server goes on', async (dir) => {
+	if (!ROOT) skip('mounting needs root');
+	const small = path.join(dir, 'small');
+	const socket = path.join(dir, 'g.sock');
+	fs.mkdirSync(small);
+	const mount = 'mount -t tmpfs -o size=2m none "$1" && shift && exec "$@"';
+	const child = spawn('unshare', ['-m', 'sh', '-c', mount, 'sh', small, KEDGE, 'serve', 'gateway',
+		'--workspace', small, '--socket', socket]);
+	let log = '', over = false;
+	child.stdout.on('data', (d) => (log += d));
+	child.stderr.on('data', (d) => (log += d));
+	child.on('close', () => (over = true));
+	await until(() => log.includes('listening at') || over, 'a start');
+	if (over && /unshare|mount/.test(log)) skip('no mount namespace here');
+	try {
+		const filler = `/proc/${child.pid}/root${small}/filler`;
+		same((await set(socket, 'before', 'high')).result, { conversationId: 'before', threshold: 'high' });
+		try {
+			fs.writeFileSync(filler, Buffer.alloc(4 << 20));
+		} catch (e) {
+			if (e.code !== 'ENOSPC') throw e;
+		}
+		const id = (i) => `${i}`.repeat(50000);
+		let answer;
+		for (let i = 1; i < 60 && !answer?.error; i++) answer = await set(socket, id(i), 'low');
+		same([answer.statusCode, answer.error], [500, 'The threshold cannot be stored: database or disk is full']);
+		same(await get(socket, 'before'), { threshold: 'high' });
+		fs.unlinkSync(filler);
+		same((await set(socket, 'after', 'low')).result, { conversationId: 'after', threshold: 'low' });
+	} finally {
+		child.kill('SIGTERM');
+		await until(() => over, 'the end');
+	}
+});
+
+test('a server that cannot write its directory says so', async (dir) => {
+	if (!ROOT) skip('mounting needs root');
+	const frozen = path.join(dir, 'frozen');
+	fs.mkdirSync(frozen);
+	const mount = 'mount -t tmpfs -o ro none "$1" && shift && exec "$@"';
+	const argv = ['-m', 'sh', '-c', mount, 'sh', frozen, KEDGE, 'serve', 'gateway', '--workspace', frozen];
+	for (const more of [[], ['--socket', path.join(dir, 'g.sock')]]) {
+		const r = spawnSync('unshare', [...argv, ...more], { encoding: 'utf8' });
+		if (/unshare:|mount:/.test(r.stderr)) skip('no mount namespace here');
+		const errors = r.stderr.split('\n').filter((l) => l.startsWith('kedge: '));
+		same([r.status, errors.length, errors[0].includes(frozen)], [2, 1, true]);
+		same(fs.readdirSync(dir), ['frozen']);
+	}
+});
+
+main();
