@@ -39,12 +39,30 @@ enum kedge_endpoint_rule {
  * TMPDIR, TMP, TEMP), so no other thread may change it meanwhile. Touches no
  * file and does not block.
  *
- * Return: 0; -EINVAL: @name does not match, or no workspace is known (neither
- *         VELLUM_WORKSPACE_DIR nor HOME is set); -ENOMEM.
+ * Return: 0; -EINVAL: @name does not match, @workspace is blank, or none is known
+ *         (neither VELLUM_WORKSPACE_DIR nor HOME is set); -ENOMEM.
  */
 KEDGE_PUBLIC int kedge_endpoint_resolve(const char *name, const char *workspace, char **ret_path,
 					enum kedge_endpoint_rule *ret_rule,
 					struct kedge_error *error);
+
+/**
+ * kedge_endpoint_workspace() - where is the workspace?
+ * @given:    used instead of the environment's; NULL: the environment decides
+ * @ret_path: absolute, without "." and "..", and without '/' at its end; allocated,
+ *            the caller frees it with free()
+ * @error:    filled on failure; may be NULL
+ *
+ * Made from the text alone: symbolic links are not followed. Clients make the path
+ * of a socket from that text, and the hash of one that is too long, so whoever
+ * resolved a link would serve at a place where nobody looks. A relative one begins
+ * at the working directory.
+ *
+ * Return: as kedge_endpoint_resolve(); -ENOENT, -EACCES: a relative one, and the
+ *         working directory is not known.
+ */
+KEDGE_PUBLIC int kedge_endpoint_workspace(const char *given, char **ret_path,
+					  struct kedge_error *error);
 
 /**
  * kedge_ensure_socket_dir() - make the missing directories of a socket's path

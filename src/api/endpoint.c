@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -23,24 +24,46 @@ static bool is_name(const char *name)
 	return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
-/* The white space of JavaScript's trim() that is ASCII. */
-static bool is_blank(char c)
+/* What JavaScript's trim() takes for white space: clients trim with it. */
+static const char *const blanks[] = {
+	" ",      "\t",     "\n",     "\v",     "\f",     "\r",     "\u00a0", "\u1680", "\u2000",
+	"\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009",
+	"\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000", "\ufeff",
+};
+
+/* The bytes of a blank at the front of @text. */
+static size_t blank_in_front(const char *text)
 {
-	return c && strchr(" \t\n\v\f\r", c);
+	for (size_t i = 0; i < ARRAY_SIZE(blanks); i++)
+		if (strncmp(text, blanks[i], strlen(blanks[i])) == 0)
+			return strlen(blanks[i]);
+	return 0;
+}
+
+/* ... and of one at the end of its @n bytes. */
+static size_t blank_at_end(const char *text, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(blanks); i++) {
+		size_t size = strlen(blanks[i]);
+
+		if (size <= n && memcmp(text + n - size, blanks[i], size) == 0)
+			return size;
+	}
+	return 0;
 }
 
 /* A copy without white space at its ends; NULL: nothing is left, or no memory. */
 static char *trimmed(const char *text)
 {
-	size_t n;
+	size_t n, blank;
 
 	if (!text)
 		return NULL;
-	while (is_blank(*text))
-		text++;
+	while ((blank = blank_in_front(text)))
+		text += blank;
 	n = strlen(text);
-	while (n && is_blank(text[n - 1]))
-		n--;
+	while ((blank = blank_at_end(text, n)))
+		n -= blank;
 	return n ? strndup(text, n) : NULL;
 }
 
@@ -114,6 +137,8 @@ static int find_workspace(const char *given, char **ret, struct kedge_error *err
 	char *workspace = trimmed(given ? given : getenv("VELLUM_WORKSPACE_DIR"));
 	const char *home = getenv("HOME");
 
+	if (!workspace && given)
+		return error_set(error, -EINVAL, "the workspace '%s': must not be blank", given);
 	if (!workspace && home && *home)
 		workspace = join(home, ".vellum/workspace");
 	if (!workspace)
@@ -121,6 +146,21 @@ static int find_workspace(const char *given, char **ret, struct kedge_error *err
 				 "no workspace: neither VELLUM_WORKSPACE_DIR nor HOME is set");
 	*ret = workspace;
 	return 0;
+}
+
+int kedge_endpoint_workspace(const char *given, char **ret_path, struct kedge_error *error)
+{
+	_cleanup_(freep) char *found = NULL;
+	_cleanup_(freep) char *here = NULL;
+	int r = find_workspace(given, &found, error);
+
+	if (r < 0)
+		return r;
+	if (*found != '/' && !(here = getcwd(NULL, 0)))
+		return error_set(error, -errno, "the workspace %s: no working directory: %s", found,
+				 error_words(errno));
+	*ret_path = join(here ? here : "/", found);
+	return *ret_path ? 0 : error_set(error, -ENOMEM, "out of memory");
 }
 
 /* As os.tmpdir() has it. */

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "cmd/command.h"
 #include "cmd/served.h"
+#include "kedge/endpoint.h"
 
 struct serve {
 	struct settings settings;
@@ -21,29 +22,29 @@ struct serve {
 	size_t served_count, running;
 	uv_loop_t loop;
 	uv_signal_t signals[3];
-	char workspace[PATH_MAX];
+	char *workspace; /* absolute; as the clients have its text */
 	bool stopping;
 };
+
+/* What is in it is named by paths that are cut at PATH_MAX. */
+#define WORKSPACE_BYTES_MAX (PATH_MAX - 64)
 
 /* The workspace, which must exist: making one where nobody meant it hides a mistake. */
 static int find_workspace(struct serve *s)
 {
-	const char *given = s->settings.workspace ? s->settings.workspace
-						  : getenv("VELLUM_WORKSPACE_DIR");
-	const char *home = getenv("HOME");
-	char standard[PATH_MAX];
+	struct kedge_error error = KEDGE_ERROR_INIT;
 	struct stat st;
 
-	if (!given || !*given) {
-		if (!home || !*home)
-			return usage_error("no workspace: --workspace DIR names one");
-		(void)snprintf(standard, sizeof(standard), "%s/.vellum/workspace", home);
-		given = standard;
-	}
-	if (!realpath(given, s->workspace))
-		return usage_error("the workspace %s: %s", given, error_words(errno));
-	if (stat(s->workspace, &st) < 0 || !S_ISDIR(st.st_mode))
-		return usage_error("the workspace %s: it is not a directory", given);
+	if (kedge_endpoint_workspace(s->settings.workspace, &s->workspace, &error) < 0)
+		return usage_error("%s", error.text);
+	if (strlen(s->workspace) > WORKSPACE_BYTES_MAX)
+		return usage_error(
+			"the workspace %.100s...: %zu bytes, no more than %d are allowed",
+			s->workspace, strlen(s->workspace), WORKSPACE_BYTES_MAX);
+	if (stat(s->workspace, &st) < 0)
+		return usage_error("the workspace %s: %s", s->workspace, error_words(errno));
+	if (!S_ISDIR(st.st_mode))
+		return usage_error("the workspace %s: it is not a directory", s->workspace);
 	return EXIT_OK;
 }
 
@@ -116,6 +117,7 @@ static int status_of(int error)
 {
 	switch (error) {
 	case -EADDRINUSE:
+	case -EBUSY:
 	case -ENOMEM:
 	case -EMFILE:
 	case -ENFILE:
@@ -267,6 +269,7 @@ static int run(int argc, char **argv)
 	else
 		r = run_with(s);
 	settings_deinit(&s->settings);
+	free(s->workspace);
 	return r;
 }
 
