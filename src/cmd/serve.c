@@ -205,6 +205,7 @@ static int serve(struct serve *s)
 
 	(void)uv_loop_init(&s->loop);
 	s->shared.started_ns = uv_hrtime();
+	s->shared.answer_ms = (unsigned)s->settings.answer_ms;
 	if (r == 0)
 		r = open_all(s, &error);
 	if (r < 0) {
@@ -286,7 +287,8 @@ const struct command command_serve = {
 		"                       text or json (text); debug, info, warning or error\n"
 		"                       (info); opened again on SIGHUP (stderr)\n"
 		"  --metrics-textfile FILE  write figures for Prometheus there, each 15 s\n"
-		"  --grace-ms MS        for what is in flight at SIGTERM and SIGINT (2000)\n\n"
+		"  --grace-ms MS        for what is in flight at SIGTERM and SIGINT (2000)\n"
+		"  --answer-ms MS       for a skill to answer what it is asked (30000)\n\n"
 		"For all servers, or as --NAME-OPTION for one of them:\n"
 		"  --socket PATH        instead of the endpoint's own path\n"
 		"  --mode MODE          of the socket, octal (0600)\n"

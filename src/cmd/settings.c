@@ -11,7 +11,8 @@
 #include "cmd/values.h"
 
 /* What is in flight may take so long after SIGTERM; a second signal ends it at once. */
-#define GRACE_DEFAULT_MS 2000
+#define GRACE_DEFAULT_MS  2000
+#define ANSWER_DEFAULT_MS 30000
 
 /* The file. */
 
@@ -198,6 +199,7 @@ int settings_read(struct settings *settings, int argc, char **argv, struct kedge
 	int r;
 
 	settings->grace_ms = GRACE_DEFAULT_MS;
+	settings->answer_ms = ANSWER_DEFAULT_MS;
 	settings->log.level = KEDGE_LOG_INFO;
 	r = take_flags(settings, argc, argv, error);
 	if (r == 0)

@@ -61,6 +61,7 @@ struct settings {
 	struct log log;
 	const char *metrics_file;
 	int64_t grace_ms;
+	int64_t answer_ms; /* of a skill that was asked */
 	enum settings_mode {
 		SETTINGS_SERVE = 0,
 		SETTINGS_CHECK, /* --check-config: say whether it is right, and end */

@@ -26,6 +26,7 @@ static assign_fn assign_text, assign_path, assign_number, assign_interval, assig
 const struct setting settings_table[] = {
 	{ "workspace", assign_text, OF_PROCESS(workspace) },
 	{ "grace-ms", assign_number, OF_PROCESS(grace_ms), 0, TIME_MAX_MS },
+	{ "answer-ms", assign_number, OF_PROCESS(answer_ms), 1, TIME_MAX_MS },
 	{ "log-format", assign_log_format, OF_PROCESS(log) },
 	{ "log-level", assign_log_level, OF_PROCESS(log) },
 	{ "log-file", assign_log, OF_PROCESS(log) },

@@ -27,6 +27,7 @@ struct service_shared {
 	struct service_socket sockets[SERVICES_MAX];
 	size_t socket_count;
 	uint64_t started_ns;                /* uv_hrtime() */
+	unsigned answer_ms;                 /* a skill has so long to answer what it is asked */
 	const struct skill_dispatch *skill; /* NULL: no skill server runs (yet, any more) */
 };
 

@@ -88,6 +88,45 @@ test('routes: by pattern and method; answers pass as they are', async (dir) => {
 	s.end();
 });
 
+test('a route that two connections registered goes to the last one, not to the first', async (dir) => {
+	await serve(dir);
+	const { assistant, skills } = sockets(dir);
+	const [a, b] = [await skill(skills), await skill(skills)];
+	const register = (s, patternSource, methods) =>
+		s.result('host.registries.register_skill_route', { patternSource, methods });
+	await register(a, '^/x$', ['GET']);
+	await register(b, '^/x$', ['GET']);
+	await register(b, '^/.*$', ['GET', 'POST']);
+	for (const [s, name] of [[a, 'a'], [b, 'b']])
+		s.serve((l) => ({ result: { status: 200, headers: {}, body: name + l.params.patternSource } }));
+	const who = async (method, url) => (await call(assistant, 'skill_dispatch_route', { method, url })).result.body;
+	// Of several patterns the first counts.
+	same([await who('GET', '/x'), await who('GET', '/y'), await who('POST', '/x')], ['b^/x$', 'b^/.*$', 'b^/.*$']);
+	await register(a, '^/x$', ['GET']);
+	same(await who('GET', '/x'), 'a^/x$');
+	a.end();
+	await until(async () => (await who('GET', '/x')) === 'b^/x$', 'the other one');
+	b.end();
+});
+
+test('no answer in time: 504, and the late one is dropped', async (dir) => {
+	await serve(dir, '--answer-ms', '100');
+	const { assistant, skills } = sockets(dir);
+	const s = await skill(skills);
+	await s.result('host.registries.register_tools', { tools: [tool('t')] });
+	await s.result('host.registries.register_skill_route', { patternSource: '.', methods: ['GET'] });
+	const asked = [];
+	s.serve((l) => void asked.push(l.id));
+	const late = await call(assistant, 'skill_dispatch_tool', { name: 't', input: 1 });
+	same(late, { id: '1', error: 'no answer from the skill within 100 ms', statusCode: 504, errorCode: 'GATEWAY_TIMEOUT' });
+	same((await call(assistant, 'skill_dispatch_route', { method: 'GET', url: '/' })).statusCode, 504);
+	// N counts on; what comes late finds nobody, and the connection is as it was.
+	same(asked, ['d:1', 'd:2']);
+	for (const id of asked) s.send({ id, result: {} });
+	same(await s.result('host.platform.runtimeMode'), 'bare-metal');
+	s.end();
+});
+
 test('events from the assistant socket reach subscribers', async (dir) => {
 	await serve(dir);
 	const { assistant, skills } = sockets(dir);

@@ -7,9 +7,6 @@
 #include "services/skill/skill.h"
 #include "wire/json.h"
 
-/* A skill has so long to answer. */
-#define ANSWER_MS 30000
-
 struct ask {
 	struct list link;   /* skill_client.asks */
 	struct list by_age; /* skill.asks_by_age */
@@ -62,7 +59,8 @@ int ask(struct skill *skill, struct skill_client *client, const char *method,
 	if (!a)
 		return -ENOMEM;
 	*a = (struct ask){ .client = client,
-			   .deadline_ms = uv_now(skill->context.loop) + ANSWER_MS,
+			   .deadline_ms = uv_now(skill->context.loop) +
+					  skill->context.shared->answer_ms,
 			   .done = done,
 			   .userdata = userdata };
 	list_init(&a->link);
@@ -134,6 +132,10 @@ void on_ask_timer(uv_timer_t *timer)
 	struct skill *skill = timer->data;
 	uint64_t now = uv_now(skill->context.loop);
 	struct list *it;
+	char text[80];
+
+	(void)snprintf(text, sizeof(text), "no answer from the skill within %u ms",
+		       skill->context.shared->answer_ms);
 
 	while ((it = list_first(&skill->asks_by_age))) {
 		struct ask *a = list_entry(it, struct ask, by_age);
@@ -141,7 +143,7 @@ void on_ask_timer(uv_timer_t *timer)
 		if (a->deadline_ms > now)
 			break;
 		kedge_server_forget(skill->context.server, a->client->id, a->number);
-		ask_fail(a, 504, "GATEWAY_TIMEOUT", "no answer from the skill within 30 s");
+		ask_fail(a, 504, "GATEWAY_TIMEOUT", text);
 	}
 	plan_timer(skill);
 }

@@ -40,18 +40,28 @@ static struct kedge_span url_path(const char *url)
 	return (struct kedge_span){ begin, strcspn(begin, "?#") };
 }
 
-struct route *routes_find(const struct skill *skill, const char *method, const char *url)
+static bool matches(const struct route *route, const char *method, const char *url)
 {
 	struct kedge_span path = url_path(url);
+
+	return takes_method(route, method) &&
+	       (pattern_matches(route->pattern, path.data, path.size) ||
+		pattern_matches(route->pattern, url, strlen(url)));
+}
+
+/* Of several patterns the first counts, and of the connections with that pattern the one
+ * that registered it last. */
+struct route *routes_find(const struct skill *skill, const char *method, const char *url)
+{
+	struct route *found = NULL;
 
 	list_for_each (it, &skill->routes) {
 		struct route *r = list_entry(it, struct route, link);
 
-		if (takes_method(r, method) && (pattern_matches(r->pattern, path.data, path.size) ||
-						pattern_matches(r->pattern, url, strlen(url))))
-			return r;
+		if ((!found || strcmp(r->source, found->source) == 0) && matches(r, method, url))
+			found = r;
 	}
-	return NULL;
+	return found;
 }
 
 static void check_methods(struct params *p, struct kedge_span list)

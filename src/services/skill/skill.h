@@ -116,7 +116,7 @@ struct tool *registries_find_tool(const struct skill *skill, const char *name, s
 
 /* routes.c */
 void routes_register(const struct kedge_call *call, void *userdata);
-/* The first route that takes @method at @url, or NULL. */
+/* The route that takes @method at @url, or NULL. */
 struct route *routes_find(const struct skill *skill, const char *method, const char *url);
 void routes_forget(struct skill *skill, const struct skill_client *client);
 
@@ -136,7 +136,7 @@ typedef void ask_fn(const struct ask_outcome *outcome, void *userdata);
 /**
  * ask() - ask a skill something
  * @params: JSON text of an object, without line breaks
- * @done:   called once: at the answer, after 30 s, or when the connection is gone
+ * @done:   called once: at the answer, when it is overdue, or when the connection is gone
  *
  * Return: 0; -EBUSY: ASKS_MAX wait on that connection; -ESTALE, -ENOMEM, -ENOBUFS.
  *         On failure @done is not called.
