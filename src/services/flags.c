@@ -48,7 +48,7 @@ static json_t *check(json_t *document, char why[WHY_MAX])
 		(void)snprintf(why, WHY_MAX, "it is not an object");
 		return NULL;
 	}
-	if (version && json_integer_value(version) != 1) {
+	if (version && json_number_value(version) != 1) {
 		(void)snprintf(why, WHY_MAX, "version: only 1 is known");
 		return NULL;
 	}
@@ -75,10 +75,11 @@ static json_t *load(const char *path, char why[WHY_MAX])
 	if (r == -ENOENT)
 		return json_object();
 	if (r < 0) {
-		(void)snprintf(why, WHY_MAX, "%s", error_words(r));
+		(void)snprintf(why, WHY_MAX, "%s",
+			       r == -EINVAL ? "it is not a regular file" : error_words(r));
 		return NULL;
 	}
-	document = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+	document = json_loadb(text, size, 0, &error);
 	if (!document) {
 		(void)snprintf(why, WHY_MAX, "line %d: %s", error.line, error.text);
 		return NULL;
