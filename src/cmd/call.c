@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "cmd/command.h"
 #include "wire/json.h"
+#include "wire/utf8.h"
 
 #define TIMEOUT_S_MAX 86400
 #define PARAMS_MAX    ((size_t)64 << 20)
@@ -183,6 +184,8 @@ static int parse(int argc, char **argv, struct call_options *o, struct typed *t)
 	o->timeout_ms = (int)t->timeout_s * 1000;
 	o->protocol = t->protocol < 0 ? usual_protocol(o->target)
 				      : (enum kedge_protocol)t->protocol;
+	if (!utf8_is_valid(o->method, strlen(o->method)))
+		return usage_error("call: the method '%s' is not UTF-8", o->method);
 	return *o->method ? EXIT_OK : usage_error("call: the method is empty");
 }
 

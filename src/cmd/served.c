@@ -1,12 +1,40 @@
 #include "cmd/served.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "kedge/endpoint.h"
+
+/* What no file system takes. Said before directories are made on the way to it. */
+static int check_length(const char *path, struct kedge_error *error)
+{
+	size_t size = strlen(path);
+
+	if (size >= PATH_MAX)
+		return error_set(error, -ENAMETOOLONG,
+				 "the socket %.100s...: %zu bytes, no more than %d are allowed",
+				 path, size, PATH_MAX - 1);
+	for (const char *p = path; *p; p += strcspn(p, "/")) {
+		p += strspn(p, "/");
+		if (strcspn(p, "/") > NAME_MAX)
+			return error_set(error, -ENAMETOOLONG,
+					 "the socket %.100s...: '%.40s...' has %zu bytes, no more "
+					 "than %d are allowed",
+					 path, p, strcspn(p, "/"), NAME_MAX);
+	}
+	return 0;
+}
+
+static bool ends_in_no_name(const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+
+	return !*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
 
 int served_find_path(struct served *s, struct kedge_error *error)
 {
@@ -24,9 +52,9 @@ int served_find_path(struct served *s, struct kedge_error *error)
 	if (s->path[0] != '/')
 		return error_set(error, -EINVAL, "the socket '%s': an absolute path is needed",
 				 s->path);
-	if (s->path[strlen(s->path) - 1] == '/')
+	if (ends_in_no_name(s->path))
 		return error_set(error, -EINVAL, "the socket %s: it ends in no name", s->path);
-	return 0;
+	return check_length(s->path, error);
 }
 
 /* What the server tells. */

@@ -150,6 +150,8 @@ static int take_flags(struct settings *s, int argc, char **argv, struct kedge_er
 			return error_set(error, -EINVAL,
 					 "serve: '%s' is no option, or lacks its value",
 					 argv[optind - 1]);
+		if (c == FLAG_CONFIG && !*optarg)
+			return error_set(error, -EINVAL, "--config '': the path of a file");
 		if (c == FLAG_CONFIG)
 			s->config_file = optarg;
 		else if (c == FLAG_CHECK)

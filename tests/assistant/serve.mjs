@@ -99,8 +99,15 @@ test('a wrong line is an error with its number, and nothing is made', async (dir
 		}
 	}
 	same(fs.readdirSync(dir), [...before, 'bad.conf'].sort());
-	fs.writeFileSync(file, 'mode = 06\0\n');
-	same(kedge(['serve', '--config', file, '--check-config']).status, 2);
+	// A path cannot have a NUL on a command line, but in a file.
+	for (const text of ['mode = 06\0\n', `[gateway]\nsocket = ${dir}/a\0b.sock\n`, '\0']) {
+		fs.writeFileSync(file, text);
+		for (const args of [['--check-config'], ['all', '--workspace', dir]]) {
+			const r = kedge(['serve', '--config', file, ...args]);
+			same([r.status, r.stderr], [2, `kedge: ${file}: a NUL is in it; it is no text\n`]);
+		}
+	}
+	same(fs.readdirSync(dir), [...before, 'bad.conf'].sort());
 	// A mistake shows although a flag stands above it.
 	fs.writeFileSync(file, 'mode = 9\n');
 	same(kedge(['serve', '--config', file, '--check-config', '--mode', '0600']).status, 2);
@@ -114,7 +121,8 @@ test('bad command lines: one line, status 2', async (dir) => {
 		[], ['nobody'], ['gateway', 'nobody'], ['all', '--socket', `${dir}/x.sock`],
 		['all', '--assistant-mode', '9'], ['all', '--assistant-workspace', dir], ['all', '--nobody-mode', '0600'],
 		['all', '--grace-ms', '-1'], ['all', '--clients-max', '0'], ['all', '--message-bytes-max', '1'],
-		['all', '--gateway-socket', 'relative'], ['all', '--depth-max', '1025'],
+		['all', '--gateway-socket', 'relative'], ['all', '--depth-max', '1025'], ['all', '--config', ''],
+		['all', '--answer-ms', '0'], ['all', '--mode', ''], ['all', '--interval', '99999999999999999999'],
 	];
 	for (const row of rows) {
 		const r = kedge(['serve', ...row, '--workspace', dir]);

@@ -117,7 +117,8 @@ test('bad input: one line, status 2, nothing changed', async (dir) => {
 		['--interval', '-1'], ['--interval', 'x'], ['--interval', ''], ['--mode', '9'],
 		['--mode', '0888'], ['--mode', ''], ['--socket', ''], ['--socket', 'a.sock'],
 		['--socket', dir], ['--socket', '/proc/x.sock'], ['--socket', `${dir}/${'n'.repeat(300)}`],
-		['--socket', `${dir}/none/x.sock/`], ['--workspace', `${dir}/none`],
+		['--socket', `${dir}/none/x.sock/`], ['--socket', `${dir}/${'n/'.repeat(2100)}x`],
+		['--socket', `${dir}/none/${'n'.repeat(300)}/x.sock`], ['--socket', `${dir}/none/..`], ['--workspace', `${dir}/none`],
 		['--workspace', `${dir}/file`], ['--allow-user', 'nobody at all'],
 		['--allow-group', 'no such group'], ['--log-format', 'xml'], ['--log-level', 'loud'],
 		['--anchor-dir', 'relative'], ['--bogus'], ['--mode'], ['extra'],
@@ -177,6 +178,12 @@ const run = (...args) =>
 		child.stdin.end('{"value":1}');
 		child.on('close', (status) => done({ status, out }));
 	});
+
+test('call: a method that is no UTF-8 is not sent', async (dir, serve) => {
+	const { socket } = await serve();
+	const r = spawnSync('sh', ['-c', `exec "$0" call "$1" "$(printf 'm\\200')"`, KEDGE, socket]);
+	same([r.status, r.stderr.includes('is not UTF-8')], [2, true]);
+});
 
 test('call: exit codes say what came', async (dir, serve) => {
 	const rows = [
