@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
-import { KEDGE, call, main, same, skip, test, until } from './lib.mjs';
+import { KEDGE, call, connect, kedge, main, same, skip, test, until } from './lib.mjs';
 
 const PYTHON = process.argv[3];
 const ROOT = process.getuid() === 0;
@@ -71,14 +71,32 @@ test('ids are text: NULs, blanks, long ones', async (dir, serve) => {
 	}
 });
 
-test('locked by another process: reads go on, a write is refused, and later ones work', async (dir, serve) => {
-	const { socket } = await serve();
-	await set(socket, 'c', 'low');
+// Another process holds the database until the function that comes back is called.
+async function hold(dir, how) {
 	const holder = spawn(PYTHON, ['-c', 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1], isolation_level=None);' +
-		'd.execute("begin immediate"); print("held", flush=True); sys.stdin.read()', database(dir)]);
+		'd.execute("begin " + sys.argv[2]); print("held", flush=True); sys.stdin.read()', database(dir), how]);
 	let held = '';
 	holder.stdout.on('data', (d) => (held += d));
 	await until(() => held.includes('held'), 'the lock');
+	return async () => {
+		holder.stdin.end();
+		await until(() => holder.exitCode !== null, 'the lock is let go');
+	};
+}
+
+test('locked at the start: that is not the caller\'s mistake', async (dir) => {
+	sql(dir, 'create table x(y)');
+	const letGo = await hold(dir, 'exclusive');
+	const r = kedge(['serve', 'gateway', '--workspace', dir]);
+	await letGo();
+	same([r.status, r.stderr.includes(`${database(dir)}: database is locked`)], [1, true]);
+	same(fs.readdirSync(dir), ['gateway.db']);
+});
+
+test('locked by another process: reads go on, a write is refused, and later ones work', async (dir, serve) => {
+	const { socket } = await serve();
+	await set(socket, 'c', 'low');
+	const letGo = await hold(dir, 'immediate');
 	// A machine that stands still for as long as the write waits shows nothing: then again.
 	let refused, early = false;
 	for (let i = 0; i < 5 && !early; i++) {
@@ -90,10 +108,20 @@ test('locked by another process: reads go on, a write is refused, and later ones
 		await written;
 	}
 	same(early, true);
+	// On one connection as well, whose end of input drops none of its answers.
+	const c = await connect(socket);
+	const line = (id, method, params) => JSON.stringify({ id, method, params }) + '\n';
+	c.end(line('w', 'set_conversation_threshold', { conversationId: 'd', threshold: 'low' }) +
+		line('own', 'get_conversation_threshold', { conversationId: 'd' }) +
+		line('other', 'get_conversation_threshold', { conversationId: 'c' }) + line('e', 'echo'));
+	await until(() => c.over, 'all answers');
+	const answers = c.text.split('\n').slice(0, -1).map((l) => JSON.parse(l));
+	// What is asked after the write waits for it, and nothing else does.
+	same(answers.map((a) => a.id), ['other', 'e', 'w', 'own']);
+	same([answers[0].result, answers[2].statusCode], [{ threshold: 'low' }, 500]);
 	same([refused.statusCode, refused.errorCode], [500, 'INTERNAL_ERROR']);
 	same(refused.error, 'The threshold cannot be stored: database is locked');
-	holder.stdin.end();
-	await until(() => holder.exitCode !== null, 'the lock is let go');
+	await letGo();
 	same((await set(socket, 'd', 'low')).result, { conversationId: 'd', threshold: 'low' });
 });
 
