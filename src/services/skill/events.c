@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "rpc/answer.h"
 #include "services/params.h"
 #include "services/skill/skill.h"
 #include "wire/compact.h"
@@ -138,23 +139,26 @@ static bool wants(const struct subscription *s, const struct event *e)
 /* Whoever does not read must not make us keep everything: the stream ends with a word. */
 static void end_stalled(struct skill *skill, struct skill_client *client, struct subscription *s)
 {
-	struct kedge_span id = { s->id, s->id_size }, end = { NULL, 0 };
+	struct kedge_span id = { s->id, s->id_size };
+	struct kedge_rpc_error error = { .status = 503 };
 	struct buf text = BUF_INIT, line = BUF_INIT;
 	uint64_t to = client->id;
 	char *plain = malloc(id.size);
-	size_t n = plain ? json_string_decode(id, plain) : 0;
+	int r = plain ? buf_appendf(&text, "Stream ") : -ENOMEM;
 
-	if (buf_appendf(&text, "Stream ") == 0 && buf_append(&text, plain, n) == 0 &&
-	    buf_appendf(&text, " closed: client not draining (socket buffer exceeded %d bytes)",
-			QUEUED_BYTES_MAX) == 0 &&
-	    buf_appendf(&line, "{\"id\":%.*s,\"error\":", (int)id.size, id.data) == 0 &&
-	    json_append_string(&line, skill_span(&text)) == 0 &&
-	    buf_appendf(&line, ",\"statusCode\":503,\"errorCode\":\"SERVICE_UNAVAILABLE\"}") == 0)
-		end = skill_span(&line);
+	if (r == 0)
+		r = buf_append(&text, plain, json_string_decode(id, plain));
+	if (r == 0)
+		r = buf_appendf(&text,
+				" closed: client not draining (socket buffer exceeded %d bytes)",
+				QUEUED_BYTES_MAX);
+	error.text = skill_span(&text);
+	if (r == 0)
+		r = answer_error(&line, id, &error);
 	/* First: a client that is at its end as well goes while this is sent. */
 	subscription_free(client, s);
-	if (end.size)
-		(void)kedge_server_send(skill->context.server, to, end);
+	if (r == 0)
+		(void)kedge_server_send(skill->context.server, to, skill_span(&line));
 	free(plain);
 	buf_deinit(&text);
 	buf_deinit(&line);

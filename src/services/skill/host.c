@@ -74,7 +74,7 @@ static struct kedge_span element(struct kedge_span list, const char *number)
 	unsigned long index;
 	char *end;
 
-	if (!isdigit((unsigned char)*number))
+	if (!isdigit((unsigned char)*number) || (*number == '0' && number[1]))
 		return value;
 	index = strtoul(number, &end, 10);
 	if (*end)
