@@ -125,6 +125,29 @@ test('locked by another process: reads go on, a write is refused, and later ones
 	same((await set(socket, 'd', 'low')).result, { conversationId: 'd', threshold: 'low' });
 });
 
+test('more writes than may be in flight: none is refused, and a push need not wait for them', async (dir, serve) => {
+	const { socket } = await serve();
+	await set(socket, 'c', 'low');
+	const letGo = await hold(dir, 'immediate');
+	const c = await connect(socket);
+	const ids = Array.from({ length: 1500 }, (_, i) => `${i}`);
+	c.write(ids.map((id) => JSON.stringify({ id, method: 'set_conversation_threshold',
+		params: { conversationId: id, threshold: 'high' } }) + '\n').join(''));
+	fs.writeFileSync(path.join(dir, 'feature-flags.json'), '{"version":1,"values":{"f":true}}');
+	await until(() => c.text.includes('\n'), 'a push');
+	await letGo();
+	c.end('{"id":"last","method":"echo"}\n');
+	await until(() => c.over, 'all answers');
+	const got = c.text.split('\n').slice(0, -1).map((l) => JSON.parse(l));
+	const answers = got.filter((a) => 'id' in a);
+	same(got.filter((a) => 'event' in a), [{ event: 'feature_flags_changed' }]);
+	same(answers.map((a) => a.id).sort(), [...ids, 'last'].sort());
+	// Where the machine stood still for as long as a write waits, the first of them failed.
+	const odd = answers.filter((a) => a.error && a.error !== 'The threshold cannot be stored: database is locked');
+	same([odd, got.findIndex((a) => a.event) === 0 || answers.some((a) => a.error)], [[], true]);
+	same(await get(socket, '1499'), { threshold: 'high' });
+});
+
 function refusedAsItIs(dir, words, options = {}) {
 	const before = fs.lstatSync(database(dir)).isFile() ? fs.readFileSync(database(dir)) : null;
 	const { argv = [KEDGE], ...more } = options;
