@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { spawn, spawnSync } from 'node:child_process';
-import { KEDGE, call, connect, kedge, main, same, skip, test, until } from './lib.mjs';
+import { KEDGE, call, connect, kedge, main, removeAll, same, serve as serveIn, skip, test, until } from './lib.mjs';
 
 const PYTHON = process.argv[3];
 const ROOT = process.getuid() === 0;
@@ -146,6 +146,55 @@ test('more writes than may be in flight: none is refused, and a push need not wa
 	const odd = answers.filter((a) => a.error && a.error !== 'The threshold cannot be stored: database is locked');
 	same([odd, got.findIndex((a) => a.event) === 0 || answers.some((a) => a.error)], [[], true]);
 	same(await get(socket, '1499'), { threshold: 'high' });
+});
+
+test('the directory goes: an answered write went with it, to a file that had no name', async (dir) => {
+	const workspace = path.join(dir, 'w');
+	fs.mkdirSync(workspace);
+	let server = await serveIn(workspace);
+	const { socket } = server;
+	const losses = {
+		removed: () => removeAll(workspace),
+		moved: () => fs.renameSync(workspace, `${workspace}.away`),
+		'moved from above': () => fs.renameSync(dir, `${dir}.away`),
+		'the database alone': () => fs.unlinkSync(database(workspace)),
+	};
+	for (const [how, lose] of Object.entries(losses)) {
+		const before = server.log.length;
+		await set(socket, 'old', 'high');
+		lose();
+		await until(() => fs.existsSync(socket), 'the path comes back');
+		const get1 = await until(() => get(socket, 'old').then((t) => ({ t }), () => null), 'an answer');
+		same([how, get1.t], [how, null]);
+		same((await set(socket, how, 'low')).result, { conversationId: how, threshold: 'low' });
+		same(server.log.slice(before).includes(`${database(workspace)} was removed or moved`), true);
+		// It is where the next server finds it, whatever became of this one.
+		await server.end('SIGKILL');
+		server = await serveIn(workspace);
+		same([how, await get(socket, how)], [how, { threshold: 'low' }]);
+		same((await call(socket, 'get_global_thresholds')).result.headless, 'none');
+		// What was moved away is as it was.
+		if (how === 'moved') same(sql(`${workspace}.away`, 'select conversation_id from conversation_threshold_overrides ' +
+			'order by 1'), [[['old'], ['removed']]]);
+	}
+	same(await server.end(), 0);
+	fs.rmSync(`${dir}.away`, { recursive: true, force: true });
+});
+
+test('there is no room for a database: that is said, and it works when there is', async (dir) => {
+	const workspace = path.join(dir, 'w');
+	fs.mkdirSync(workspace);
+	const { socket } = await serveIn(workspace, '--socket', path.join(dir, 'g.sock'));
+	const client = path.join(dir, 'g.sock');
+	same((await set(client, 'c', 'high')).result.threshold, 'high');
+	fs.rmSync(workspace, { recursive: true });
+	const refused = await set(client, 'c', 'low');
+	same([socket !== client, refused.statusCode, refused.error.startsWith('The threshold cannot be stored: ')], [true, 500, true]);
+	const unread = await call(client, 'get_global_thresholds');
+	same([unread.statusCode, unread.error.startsWith('The thresholds cannot be read: ')], [500, true]);
+	fs.mkdirSync(workspace);
+	same((await set(client, 'c', 'low')).result, { conversationId: 'c', threshold: 'low' });
+	same(await get(client, 'c'), { threshold: 'low' });
 });
 
 function refusedAsItIs(dir, words, options = {}) {

@@ -64,6 +64,25 @@ int db_open(sqlite3 **ret, const char *path, struct kedge_error *error)
 	return 0;
 }
 
+bool db_has_moved(sqlite3 *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+	       moved;
+}
+
+sqlite3 *db_close(sqlite3 *db)
+{
+	int keep = 1;
+
+	/* The last connection removes the log by its name, which may be another file's now. */
+	if (db && db_has_moved(db))
+		(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+	sqlite3_close(db);
+	return NULL;
+}
+
 /* The first column of the first row, as a number. */
 static int query_number(sqlite3 *db, const char *sql, int *ret)
 {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "kedge/error.h"
@@ -17,6 +18,13 @@ int db_errno(int sqlite);
 /* Open, or make, the file. @ret is to be closed also on failure. Return: 0; negative: @error has
  * words. */
 int db_open(sqlite3 **ret, const char *path, struct kedge_error *error);
+
+/* Whether the file is no longer at the path that it was opened by. One stat(2). */
+bool db_has_moved(sqlite3 *db);
+
+/* NULL is allowed. What has come to the path of a file that was moved is left alone.
+ * Return: NULL. */
+sqlite3 *db_close(sqlite3 *db);
 
 /* Statements for long use: @ret has room for as many as there is text. */
 struct db_statements {

@@ -74,6 +74,17 @@ static void on_flags_mended(void *userdata)
 			     gateway->context.log_userdata);
 }
 
+static void on_store_moved(void *userdata)
+{
+	struct gateway *gateway = userdata;
+	char line[512];
+
+	(void)snprintf(line, sizeof(line),
+		       "%.200s/gateway.db was removed or moved: what is there now is used",
+		       gateway->context.workspace);
+	gateway->context.log(KEDGE_LOG_WARNING, line, gateway->context.log_userdata);
+}
+
 static int add_methods(struct gateway *gateway)
 {
 	gateway->methods = malloc(sizeof(methods));
@@ -101,6 +112,7 @@ static int open_parts(struct gateway *gateway, struct kedge_error *error)
 	r = store_open(&gateway->store, c->loop, path, error);
 	if (r < 0)
 		return r;
+	store_on_moved(gateway->store, on_store_moved, gateway);
 	r = flags_open(&gateway->flags, c->loop, &flags);
 	if (r == 0)
 		r = add_methods(gateway);

@@ -11,44 +11,10 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "services/gateway/db.h"
+#include "services/gateway/rows.h"
 
 /* Writes that may wait for the disk. */
 #define WRITES_MAX 65536
-
-const char *const threshold_names[THRESHOLD_COUNT] = { "none", "low", "medium", "high" };
-const char *const global_names[GLOBAL_COUNT] = { "interactive", "autonomous", "headless" };
-
-/* What holds where nothing is stored: medium, low, none. */
-static const struct globals globals_default = { { 2, 1, 0 } };
-
-enum statement {
-	SELECT_VERSION = 0,
-	SELECT_GLOBALS,
-	SELECT_CONVERSATION,
-	SELECT_COUNT,
-};
-
-static const char *const selects[SELECT_COUNT] = {
-	[SELECT_VERSION] = "PRAGMA data_version",
-	[SELECT_GLOBALS] = "SELECT interactive, autonomous, headless"
-			   " FROM auto_approve_thresholds WHERE id = 1",
-	[SELECT_CONVERSATION] = "SELECT threshold FROM conversation_threshold_overrides"
-				" WHERE conversation_id = ?1",
-};
-
-static const char *const writes[] = {
-	[WRITE_GLOBALS] =
-		"INSERT INTO auto_approve_thresholds(id, interactive, autonomous, headless)"
-		" VALUES(1, coalesce(?1, 'medium'), coalesce(?2, 'low'), coalesce(?3, 'none'))"
-		" ON CONFLICT(id) DO UPDATE SET interactive = coalesce(?1, interactive),"
-		" autonomous = coalesce(?2, autonomous), headless = coalesce(?3, headless)",
-	[WRITE_SET] = "INSERT INTO conversation_threshold_overrides"
-		      "(conversation_id, threshold, updated_at) VALUES(?1, ?2, "
-		      "strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
-		      " ON CONFLICT(conversation_id) DO UPDATE SET"
-		      " threshold = excluded.threshold, updated_at = excluded.updated_at",
-	[WRITE_CLEAR] = "DELETE FROM conversation_threshold_overrides WHERE conversation_id = ?1",
-};
 
 struct job {
 	struct list link;
@@ -60,13 +26,18 @@ struct job {
 
 struct store {
 	uv_loop_t *loop;
-	sqlite3 *reader, *writer;
+	char *path;
+	void (*on_moved)(void *userdata);
+	void *userdata;
+	sqlite3 *reader, *writer; /* NULL: the file is gone, and no other was opened yet */
 	sqlite3_stmt *read[SELECT_COUNT];
-	sqlite3_stmt *write[ARRAY_SIZE(writes)];
+	sqlite3_stmt *write[WRITE_COUNT];
 	sqlite3_stmt *behind[SELECT_COUNT]; /* the writer's own, for reads that wait their turn */
 	struct globals globals;             /* as last read, while @globals_good */
 	bool globals_good;
 	uint64_t checked_ms; /* loop time at which other processes' writes were looked for */
+	uint64_t placed_ms;  /* ... at which the reader's file was looked for at its path ... */
+	bool in_place;       /* ... and found */
 	int data_version;
 
 	pthread_t thread;
@@ -80,30 +51,49 @@ struct store {
 	uv_async_t async;
 };
 
-/* Reading. */
+/* Its two connections: each belongs to its thread. */
 
-static int threshold_index(const unsigned char *name)
+static void finalize(sqlite3_stmt **statements, size_t count)
 {
-	for (int i = 0; name && i < THRESHOLD_COUNT; i++)
-		if (strcmp((const char *)name, threshold_names[i]) == 0)
-			return i;
-	return -1;
-}
-
-static int read_globals(sqlite3_stmt *statement, struct globals *ret)
-{
-	int r = sqlite3_step(statement);
-
-	*ret = globals_default;
-	for (int i = 0; r == SQLITE_ROW && i < GLOBAL_COUNT; i++) {
-		int index = threshold_index(sqlite3_column_text(statement, i));
-
-		if (index >= 0)
-			ret->values[i] = index;
+	for (size_t i = 0; i < count; i++) {
+		sqlite3_finalize(statements[i]);
+		statements[i] = NULL;
 	}
-	(void)sqlite3_reset(statement);
-	return r == SQLITE_ROW || r == SQLITE_DONE ? 0 : -EIO;
 }
+
+static void close_writer(struct store *s)
+{
+	finalize(s->write, WRITE_COUNT);
+	finalize(s->behind, SELECT_COUNT);
+	s->writer = db_close(s->writer);
+}
+
+static int open_writer(struct store *s, struct kedge_error *error)
+{
+	const struct db_statements write = { rows_writes, WRITE_COUNT, s->write };
+	const struct db_statements behind = { rows_selects, SELECT_COUNT, s->behind };
+	int r = db_open(&s->writer, s->path, error);
+
+	if (r == 0)
+		r = db_migrate(s->writer, &write, s->path, error);
+	return r < 0 ? r : db_prepare(s->writer, &behind, s->path, error);
+}
+
+static void close_reader(struct store *s)
+{
+	finalize(s->read, SELECT_COUNT);
+	s->reader = db_close(s->reader);
+}
+
+static int open_reader(struct store *s, struct kedge_error *error)
+{
+	const struct db_statements read = { rows_selects, SELECT_COUNT, s->read };
+	int r = db_open(&s->reader, s->path, error);
+
+	return r < 0 ? r : db_prepare(s->reader, &read, s->path, error);
+}
+
+/* Reading. */
 
 /* Another process may write as well: ask for that once a millisecond of loop time. */
 static void check_version(struct store *s)
@@ -126,7 +116,7 @@ int store_globals(struct store *s, struct globals *ret, const char **ret_words)
 {
 	check_version(s);
 	if (!s->globals_good) {
-		if (read_globals(s->read[SELECT_GLOBALS], &s->globals) < 0) {
+		if (rows_read_globals(s->read[SELECT_GLOBALS], &s->globals) < 0) {
 			*ret_words = sqlite3_errmsg(s->reader);
 			return -EIO;
 		}
@@ -136,25 +126,9 @@ int store_globals(struct store *s, struct globals *ret, const char **ret_words)
 	return 0;
 }
 
-/* Return: an index; -ENOENT: none; -EIO. */
-static int read_conversation(sqlite3_stmt *statement, const char *id, size_t size)
-{
-	int r, index = -ENOENT;
-
-	(void)sqlite3_bind_text64(statement, 1, id, size, SQLITE_STATIC, SQLITE_UTF8);
-	r = sqlite3_step(statement);
-	if (r == SQLITE_ROW)
-		index = threshold_index(sqlite3_column_text(statement, 0));
-	(void)sqlite3_reset(statement);
-	(void)sqlite3_clear_bindings(statement);
-	if (r != SQLITE_ROW && r != SQLITE_DONE)
-		return -EIO;
-	return index < 0 ? -ENOENT : index;
-}
-
 int store_conversation(struct store *s, const char *id, size_t size, const char **ret_words)
 {
-	int r = read_conversation(s->read[SELECT_CONVERSATION], id, size);
+	int r = rows_read_conversation(s->read[SELECT_CONVERSATION], id, size);
 
 	if (r == -EIO)
 		*ret_words = sqlite3_errmsg(s->reader);
@@ -189,35 +163,34 @@ static int count_write(struct store *s, const struct write *w, intptr_t by)
 	}
 }
 
-bool store_globals_waiting(const struct store *s)
+/*
+ * Whether what is read is what stands at the path: whoever removes or moves the
+ * workspace takes the file along, and an answer out of it would be of no use to
+ * the next server. Looked at once a millisecond of loop time.
+ */
+static bool is_in_place(struct store *s)
 {
-	return s->waiting_globals > 0;
+	uint64_t now = uv_now(s->loop);
+
+	if (now != s->placed_ms) {
+		s->placed_ms = now;
+		s->in_place = s->reader && !db_has_moved(s->reader);
+	}
+	return s->in_place;
 }
 
-bool store_conversation_waiting(const struct store *s, const char *id, size_t size)
+bool store_globals_waiting(struct store *s)
+{
+	return s->waiting_globals > 0 || !is_in_place(s);
+}
+
+bool store_conversation_waiting(struct store *s, const char *id, size_t size)
 {
 	/* Two ids of one hash make a reader wait in vain, and no more than that. */
-	return map_get(&s->waiting_by_id, map_hash(id, size)) != NULL;
+	return map_get(&s->waiting_by_id, map_hash(id, size)) != NULL || !is_in_place(s);
 }
 
 /* Writing, on the worker's thread. */
-
-static void bind_write(sqlite3_stmt *statement, const struct write *w)
-{
-	if (w->kind == WRITE_GLOBALS) {
-		for (int i = 0; i < GLOBAL_COUNT; i++)
-			if (w->globals.values[i] >= 0)
-				(void)sqlite3_bind_text(statement, i + 1,
-							threshold_names[w->globals.values[i]], -1,
-							SQLITE_STATIC);
-		return;
-	}
-	(void)sqlite3_bind_text64(statement, 1, w->conversation, w->conversation_size,
-				  SQLITE_STATIC, SQLITE_UTF8);
-	if (w->kind == WRITE_SET)
-		(void)sqlite3_bind_text(statement, 2, threshold_names[w->threshold], -1,
-					SQLITE_STATIC);
-}
 
 static void job_failed(struct job *job, sqlite3 *db)
 {
@@ -232,7 +205,7 @@ static bool run_write(struct store *s, struct job *job)
 	sqlite3_stmt *statement = s->write[job->write.kind];
 	int r;
 
-	bind_write(statement, &job->write);
+	rows_bind(statement, &job->write);
 	r = sqlite3_step(statement);
 	if (r == SQLITE_DONE)
 		job->outcome.changed = sqlite3_changes(s->writer);
@@ -254,12 +227,12 @@ static void run_job(struct store *s, struct job *job)
 			return;
 		/* fall through */
 	case READ_GLOBALS:
-		r = read_globals(s->behind[SELECT_GLOBALS], &o->globals);
+		r = rows_read_globals(s->behind[SELECT_GLOBALS], &o->globals);
 		break;
 	case READ_CONVERSATION:
-		o->threshold = read_conversation(s->behind[SELECT_CONVERSATION],
-						 job->write.conversation,
-						 job->write.conversation_size);
+		o->threshold = rows_read_conversation(s->behind[SELECT_CONVERSATION],
+						      job->write.conversation,
+						      job->write.conversation_size);
 		r = o->threshold == -EIO ? -EIO : 0;
 		break;
 	default:
@@ -269,8 +242,33 @@ static void run_job(struct store *s, struct job *job)
 		job_failed(job, s->writer);
 }
 
+static void fail_batch(struct list *batch, const struct kedge_error *error)
+{
+	list_for_each (it, batch) {
+		struct job *job = list_entry(it, struct job, link);
+
+		job->outcome.error = error->code;
+		(void)snprintf(job->outcome.words, sizeof(job->outcome.words), "%.150s",
+			       error->text);
+	}
+}
+
+/* The file went from its path: what is written goes to the one that is there, or is made. */
+static int follow(struct store *s, struct kedge_error *error)
+{
+	int r;
+
+	if (s->writer && !db_has_moved(s->writer))
+		return 0;
+	close_writer(s);
+	r = open_writer(s, error);
+	if (r < 0)
+		close_writer(s);
+	return r;
+}
+
 /* One transaction for all that waits. What is not committed has failed as a whole. */
-static void run_batch(struct store *s, struct list *batch)
+static void run_transaction(struct store *s, struct list *batch)
 {
 	bool begun = sqlite3_exec(s->writer, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
 	bool committed = false;
@@ -291,6 +289,16 @@ static void run_batch(struct store *s, struct list *batch)
 			job_failed(list_entry(it, struct job, link), s->writer);
 	if (!sqlite3_get_autocommit(s->writer))
 		(void)sqlite3_exec(s->writer, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static void run_batch(struct store *s, struct list *batch)
+{
+	struct kedge_error error = KEDGE_ERROR_INIT;
+
+	if (follow(s, &error) < 0)
+		fail_batch(batch, &error);
+	else
+		run_transaction(s, batch);
 }
 
 static void move_all(struct list *from, struct list *to)
@@ -332,6 +340,21 @@ static void job_free(struct job *job)
 	free(job);
 }
 
+/* The worker has been at the path: what it found there is read from now on. */
+static void follow_writer(struct store *s)
+{
+	struct kedge_error error = KEDGE_ERROR_INIT;
+
+	if (s->reader && !db_has_moved(s->reader))
+		return;
+	close_reader(s);
+	if (open_reader(s, &error) < 0)
+		close_reader(s);
+	else if (s->on_moved)
+		s->on_moved(s->userdata);
+	s->placed_ms = 0;
+}
+
 static void on_done(uv_async_t *async)
 {
 	struct store *s = async->data;
@@ -346,6 +369,8 @@ static void on_done(uv_async_t *async)
 		struct job *job = list_entry(it, struct job, link);
 
 		list_unlink(it);
+		if (!job->outcome.error)
+			follow_writer(s);
 		s->waiting--;
 		(void)count_write(s, &job->write, -1);
 		if (s->waiting == 0)
@@ -381,37 +406,16 @@ int store_write(struct store *s, const struct write *write, store_done_fn *done,
 
 static void close_dbs(struct store *s)
 {
-	for (size_t i = 0; i < SELECT_COUNT; i++) {
-		sqlite3_finalize(s->read[i]);
-		sqlite3_finalize(s->behind[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(writes); i++)
-		sqlite3_finalize(s->write[i]);
-	sqlite3_close(s->reader);
-	sqlite3_close(s->writer);
-}
-
-static int open_dbs(struct store *s, const char *path, struct kedge_error *error)
-{
-	const struct db_statements write = { writes, ARRAY_SIZE(writes), s->write };
-	const struct db_statements read = { selects, SELECT_COUNT, s->read };
-	const struct db_statements behind = { selects, SELECT_COUNT, s->behind };
-	int r = db_open(&s->writer, path, error);
-
-	if (r == 0)
-		r = db_migrate(s->writer, &write, path, error);
-	if (r == 0)
-		r = db_open(&s->reader, path, error);
-	if (r == 0)
-		r = db_prepare(s->reader, &read, path, error);
-	if (r == 0)
-		r = db_prepare(s->writer, &behind, path, error);
-	return r;
+	close_reader(s);
+	close_writer(s);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
-	free(handle->data);
+	struct store *s = handle->data;
+
+	free(s->path);
+	free(s);
 }
 
 int store_open(struct store **ret, uv_loop_t *loop, const char *path, struct kedge_error *error)
@@ -426,11 +430,15 @@ int store_open(struct store **ret, uv_loop_t *loop, const char *path, struct ked
 	list_init(&s->done);
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->work, NULL);
-	r = open_dbs(s, path, error);
+	s->path = strdup(path);
+	r = s->path ? open_writer(s, error) : error_set(error, -ENOMEM, "out of memory");
+	if (r == 0)
+		r = open_reader(s, error);
 	if (r == 0)
 		r = uv_async_init(loop, &s->async, on_done);
 	if (r < 0) {
 		close_dbs(s);
+		free(s->path);
 		free(s);
 		return r;
 	}
@@ -444,6 +452,12 @@ int store_open(struct store **ret, uv_loop_t *loop, const char *path, struct ked
 	}
 	*ret = s;
 	return 0;
+}
+
+void store_on_moved(struct store *s, void (*fn)(void *userdata), void *userdata)
+{
+	s->on_moved = fn;
+	s->userdata = userdata;
 }
 
 struct store *store_close(struct store *s)

@@ -7,7 +7,8 @@
  * slower the disk, the more writes share one sync.
  *
  * A write is answered after its commit, with synchronous=FULL: it survives a
- * kill -9 and a power cut.
+ * kill -9 and a power cut. It goes to the file that is at the path: where somebody
+ * removed the workspace, or put another in its place, a new one is opened there.
  */
 #pragma once
 
@@ -74,12 +75,15 @@ int store_globals(struct store *store, struct globals *ret, const char **ret_wor
 int store_conversation(struct store *store, const char *id, size_t size, const char **ret_words);
 
 /*
- * Whether a write of the same thing is on its way. Whoever reads then would see
- * what was before it, although it was asked later: such a read takes its turn
- * among the writes, by store_write().
+ * Whether a write of the same thing is on its way, or the file is no longer at its
+ * path. Whoever reads then would see what was before, although it was asked later:
+ * such a read takes its turn among the writes, by store_write().
  */
-bool store_globals_waiting(const struct store *store);
-bool store_conversation_waiting(const struct store *store, const char *id, size_t size);
+bool store_globals_waiting(struct store *store);
+bool store_conversation_waiting(struct store *store, const char *id, size_t size);
+
+/* Call @fn when the file had been removed or moved, and another one took its place. */
+void store_on_moved(struct store *store, void (*fn)(void *userdata), void *userdata);
 
 /* Queue a write, or a read behind writes. Return: 0; -ENOBUFS: too many wait; -ENOMEM. @write is
  * consumed. */
