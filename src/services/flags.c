@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -30,6 +31,8 @@ struct flags {
 	json_t *values; /* an object */
 	char *text;     /* the same as text */
 	bool broken;
+	bool changed;        /* the file, since it was read */
+	struct stat watched; /* the directory */
 	uv_fs_event_t watch;
 	uv_fs_poll_t poll;
 	uv_timer_t quiet;
@@ -132,9 +135,43 @@ static void reload(struct flags *f)
 		f->options.on_change(f->options.userdata);
 }
 
+static void on_event(uv_fs_event_t *watch, const char *name, int events, int status);
+static void on_poll(uv_fs_poll_t *poll, int status, const uv_stat_t *before, const uv_stat_t *now);
+
+static bool is_watched(const struct flags *f)
+{
+	struct stat now;
+
+	return stat(f->options.workspace, &now) == 0 && now.st_dev == f->watched.st_dev &&
+	       now.st_ino == f->watched.st_ino && uv_is_active((const uv_handle_t *)&f->watch);
+}
+
+/*
+ * Watch the directory that is at the path: a watch goes with its directory, where that
+ * is removed or moved. Where there is none the file is polled until there is one.
+ */
+static void rearm(struct flags *f)
+{
+	(void)uv_fs_event_stop(&f->watch);
+	if (stat(f->options.workspace, &f->watched) == 0 &&
+	    uv_fs_event_start(&f->watch, on_event, f->options.workspace, 0) == 0 && is_watched(f))
+		(void)uv_fs_poll_stop(&f->poll);
+	else if (!uv_is_active((uv_handle_t *)&f->poll))
+		(void)uv_fs_poll_start(&f->poll, on_poll, f->path, FLAGS_POLL_MS);
+}
+
+/* Whoever holds a directory open keeps its end from being told: so it is looked at. */
 static void on_quiet(uv_timer_t *timer)
 {
-	reload(timer->data);
+	struct flags *f = timer->data;
+	bool lost = !is_watched(f);
+
+	/* Watched first, so that a change in between is not missed. */
+	if (lost)
+		rearm(f);
+	if (lost || f->changed)
+		reload(f);
+	f->changed = false;
 }
 
 static void on_event(uv_fs_event_t *watch, const char *name, int events, int status)
@@ -142,7 +179,10 @@ static void on_event(uv_fs_event_t *watch, const char *name, int events, int sta
 	struct flags *f = watch->data;
 
 	(void)events;
-	if (status == 0 && name && strcmp(name, FLAGS_FILE) != 0)
+	if (status < 0 || !name || strcmp(name, FLAGS_FILE) == 0)
+		f->changed = true;
+	/* Other files change all the time, and must not put off what is to be read. */
+	else if (uv_is_active((uv_handle_t *)&f->quiet))
 		return;
 	(void)uv_timer_start(&f->quiet, on_quiet, FLAGS_QUIET_MS, 0);
 }
@@ -152,6 +192,7 @@ static void on_poll(uv_fs_poll_t *poll, int status, const uv_stat_t *before, con
 	(void)status;
 	(void)before;
 	(void)now;
+	rearm(poll->data);
 	reload(poll->data);
 }
 
@@ -173,8 +214,7 @@ static void watch(struct flags *f, uv_loop_t *loop)
 	(void)uv_fs_poll_init(loop, &f->poll);
 	f->quiet.data = f->watch.data = f->poll.data = f;
 	f->handles = 3;
-	if (uv_fs_event_start(&f->watch, on_event, f->options.workspace, 0) < 0)
-		(void)uv_fs_poll_start(&f->poll, on_poll, f->path, FLAGS_POLL_MS);
+	rearm(f);
 	uv_unref((uv_handle_t *)&f->watch);
 	uv_unref((uv_handle_t *)&f->poll);
 	uv_unref((uv_handle_t *)&f->quiet);

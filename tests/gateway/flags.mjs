@@ -1,7 +1,7 @@
 // feature-flags.json in every form: what counts, what is broken, and who is told.
 import fs from 'node:fs';
 import path from 'node:path';
-import { ask, call, connect, main, same, sleep, test, until } from './lib.mjs';
+import { ask, call, connect, main, removeAll, same, serve as serveIn, sleep, test, until } from './lib.mjs';
 
 const EVENT = '{"event":"feature_flags_changed"}';
 const file = (dir) => path.join(dir, 'feature-flags.json');
@@ -78,6 +78,27 @@ test('a directory or a pipe in its place stalls nothing', async (dir, serve) => 
 	same(await flags(server.socket), {});
 	fs.rmdirSync(file(dir));
 	await until(() => server.log.includes('can be read again'), 'it is mended');
+});
+
+test('the directory goes, and another comes: changes are seen there, which nobody watched', async (dir) => {
+	const workspace = path.join(dir, 'w');
+	fs.mkdirSync(workspace);
+	put(workspace, values({ a: true }));
+	const { socket } = await serveIn(workspace);
+	const listener = await connect(socket);
+	for (const [i, take] of [() => removeAll(workspace),
+		() => fs.renameSync(workspace, `${workspace}.away`)].entries()) {
+		take();
+		// The guard makes the directory again.
+		await until(() => fs.existsSync(socket), 'the path comes back');
+		put(workspace, values({ [`n${i}`]: true }));
+		await until(() => flag(socket, `n${i}`), 'a flag in the new directory');
+		put(workspace, values({ [`n${i}`]: true, last: true }));
+		await until(() => flag(socket, 'last'), 'a second change');
+	}
+	same(listener.text.split('\n').filter((l) => l && l !== EVENT), []);
+	same(listener.text.split('\n').length > 4, true);
+	listener.destroy();
 });
 
 test('a change is pushed to every client, also beside answers, and only a change', async (dir, serve) => {
