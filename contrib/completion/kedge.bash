@@ -7,7 +7,7 @@ _kedge_options() {
 
 	case $1 in
 	serve) echo "--config:file --check-config --workspace:dir $log --metrics-textfile:file" \
-		'--grace-ms:-' ;;
+		'--grace-ms:- --answer-ms:-' ;;
 	server)
 		echo '--socket:file --mode:0600,0660,0666 --allow-user:user --allow-group:group' \
 			'--interval:- --anchor-dir:dir --forward:- --clients-max:- --message-bytes-max:-' \

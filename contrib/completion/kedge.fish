@@ -63,6 +63,7 @@ complete -c kedge -n '__kedge_in serve' -l log-level -x -a 'debug info warning e
 complete -c kedge -n '__kedge_in serve' -l log-file -r -F -d 'instead of standard error'
 complete -c kedge -n '__kedge_in serve' -l metrics-textfile -r -F -d 'figures for Prometheus'
 complete -c kedge -n '__kedge_in serve' -l grace-ms -x -d 'ms for what is in flight at the end'
+complete -c kedge -n '__kedge_in serve' -l answer-ms -x -d 'ms for a skill to answer'
 complete -c kedge -n '__kedge_in serve' -l socket -r -F -d 'instead of the own path'
 complete -c kedge -n '__kedge_in serve' -l mode -x -a '0600 0660 0666' -d 'of the socket, octal'
 complete -c kedge -n '__kedge_in serve' -l allow-user -x -a '(__fish_complete_users)' -d 'who may connect'
