@@ -64,6 +64,8 @@ static void on_event(const struct kedge_event *event, void *userdata)
 	struct served *s = userdata;
 
 	account_note(s->account, event, NULL);
+	if (event->kind == KEDGE_EVENT_RECOVERED && s->state && s->service->path_back)
+		s->service->path_back(s->state);
 }
 
 static void on_server_log(enum kedge_server_event event, const char *line, void *userdata)

@@ -247,6 +247,12 @@ int flags_open(struct flags **ret, uv_loop_t *loop, const struct flags_options *
 	return 0;
 }
 
+void flags_look(struct flags *f)
+{
+	if (!uv_is_active((uv_handle_t *)&f->quiet))
+		(void)uv_timer_start(&f->quiet, on_quiet, FLAGS_QUIET_MS, 0);
+}
+
 struct flags *flags_close(struct flags *f)
 {
 	if (!f)

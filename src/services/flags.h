@@ -14,7 +14,7 @@
 struct flags;
 
 struct flags_options {
-	const char *workspace;             /* copied */
+	const char *workspace;             /* borrowed; outlives it */
 	void (*on_change)(void *userdata); /* there are other values now */
 	void (*on_broken)(const char *why, void *userdata);
 	void (*on_mended)(void *userdata);
@@ -23,6 +23,10 @@ struct flags_options {
 
 /* Read the file, and watch it. Return: 0; -ENOMEM; else as from libuv. */
 int flags_open(struct flags **ret, uv_loop_t *loop, const struct flags_options *options);
+
+/* The workspace may be another directory now: whoever moves one above it is not seen by a
+ * watch of it. Looked at soon. */
+void flags_look(struct flags *f);
 
 /* Its handles are closed in the loop's next rounds. May be NULL. Return: NULL. */
 struct flags *flags_close(struct flags *f);

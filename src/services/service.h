@@ -60,6 +60,10 @@ struct service {
 	 * closed in its next rounds. */
 	void (*stop)(void *state);
 
+	/* The socket's path had been lost, and is back: its directory, which the workspace may
+	 * be, can be another one. May be NULL. */
+	void (*path_back)(void *state);
+
 	/* As in struct kedge_server_options; may be NULL. */
 	void (*on_open)(uint64_t client, const struct kedge_peer *peer, void *state);
 	void (*on_close)(uint64_t client, void *state);

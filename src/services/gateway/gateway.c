@@ -130,6 +130,13 @@ static void gateway_stop(void *state)
 	free(gateway);
 }
 
+static void gateway_path_back(void *state)
+{
+	const struct gateway *gateway = state;
+
+	flags_look(gateway->flags);
+}
+
 static int gateway_start(const struct service_context *context, void **ret_state,
 			 struct kedge_error *error)
 {
@@ -153,4 +160,5 @@ const struct service gateway_service = {
 	.example = "get_global_thresholds",
 	.start = gateway_start,
 	.stop = gateway_stop,
+	.path_back = gateway_path_back,
 };

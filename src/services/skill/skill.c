@@ -174,6 +174,13 @@ static void skill_stop(void *state)
 	uv_close((uv_handle_t *)&skill->ask_timer, on_timer_closed);
 }
 
+static void skill_path_back(void *state)
+{
+	const struct skill *skill = state;
+
+	flags_look(skill->flags);
+}
+
 static void on_flags_changed(void *userdata)
 {
 	(void)userdata;
@@ -278,6 +285,7 @@ const struct service skill_service = {
 	.start = skill_start,
 	.stopping = skill_stopping,
 	.stop = skill_stop,
+	.path_back = skill_path_back,
 	.on_open = on_open,
 	.on_close = on_close,
 	.on_answer = on_answer,
