@@ -75,7 +75,8 @@ static void test_verdicts(void **state)
 
 static void test_ids(void **state)
 {
-	static const char *const none[] = { "", "null", "false", "0", "-0", "0.0", "0e7", "\"\"" };
+	static const char *const none[] = { "",    "null", "false", "0",   "-0",
+					    "0.0", "0e7",  "0E+7",  "\"\"" };
 	static const char *const some[] = { "1",   "true", "\"0\"", "{}",    "[]",
 					    "0.1", "-1",   "1e-9",  "\" \"", "10" };
 
@@ -84,6 +85,26 @@ static void test_ids(void **state)
 		assert_false(envelope_id_counts(kedge_span(none[i])));
 	for (size_t i = 0; i < ARRAY_SIZE(some); i++)
 		assert_true(envelope_id_counts(kedge_span(some[i])));
+}
+
+/* Whole numbers of up to five digits; anything else is no status. */
+static void test_status(void **state)
+{
+	static const struct {
+		const char *value;
+		int status;
+	} rows[] = { { "404", 404 },  { "0", 0 },       { "99999", 99999 },
+		     { "100000", 0 }, { "-404", 0 },    { "4.04", 0 },
+		     { "4e2", 0 },    { "\"404\"", 0 }, { "true", 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct envelope e = { .members = {
+					      [MEMBER_STATUS_CODE] = kedge_span(rows[i].value) } };
+
+		assert_int_equal(envelope_status(&e), rows[i].status);
+	}
+	assert_int_equal(envelope_status(&(struct envelope){ 0 }), 0);
 }
 
 /* Each name there is, and names beside it that are none. */
@@ -132,6 +153,7 @@ int main(void)
 		cmocka_unit_test(test_last_duplicate_wins),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_status),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

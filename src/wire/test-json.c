@@ -310,6 +310,9 @@ static void test_decode(void **state)
 		{ "\"\\u20ac\"", "\xE2\x82\xAC", 3 },
 		{ "\"\\ud83d\\ude00\"", "\xF0\x9F\x98\x80", 4 },
 		{ "\"\\ud83dx\"", "\xED\xA0\xBDx", 4 },
+		{ "\"\\ud83d\\n1234\"", "\xED\xA0\xBD\n1234", 8 },
+		{ "\"\\ud83d\\ud83d\"", "\xED\xA0\xBD\xED\xA0\xBD", 6 },
+		{ "\"\\ud83d\\uffff\"", "\xED\xA0\xBD\xEF\xBF\xBF", 6 },
 		{ "\"\\ude00\\ud83d\"", "\xED\xB8\x80\xED\xA0\xBD", 6 },
 	};
 
