@@ -42,21 +42,6 @@ static uint64_t id_number(const struct kedge_caller *c, struct kedge_span id)
 	return number;
 }
 
-/* A status of up to five digits; 0: there is none. */
-static int small_number(struct kedge_span value)
-{
-	int number = 0;
-
-	if (json_kind(value) != JSON_NUMBER || value.size > 5)
-		return 0;
-	for (size_t i = 0; i < value.size; i++) {
-		if (value.data[i] < '0' || value.data[i] > '9')
-			return 0;
-		number = number * 10 + (value.data[i] - '0');
-	}
-	return number;
-}
-
 /* Two of three existing clients ask whether the error is true as JavaScript has it,
  * the third whether it is there: no server sends one that only the third would see. */
 static bool is_truthy(struct kedge_span value)
@@ -91,7 +76,7 @@ static struct kedge_reply reply_of(const struct envelope *e)
 		.error_code = e->members[MEMBER_ERROR_CODE],
 		.error_details = e->members[MEMBER_ERROR_DETAILS],
 		.headers = e->members[MEMBER_HEADERS],
-		.status = small_number(e->members[MEMBER_STATUS_CODE]),
+		.status = envelope_status(e),
 	};
 }
 
