@@ -24,10 +24,19 @@ static void test_deadlines(void **state)
 	assert_int_equal(kedge_caller_set_deadline(rig.caller, other, 300), -ESTALE);
 	kedge_caller_expire(rig.caller, 1000);
 	rig_says(&rig, "late timed-out\n");
+	/* A deadline that was taken back is none. */
+	other = rig_call(&rig, "patient");
+	assert_int_equal(kedge_caller_set_deadline(rig.caller, other, 2000), 0);
+	assert_int_equal(kedge_caller_set_deadline(rig.caller, other, 0), 0);
+	assert_true(kedge_caller_deadline(rig.caller) == TIME_NEVER);
+	kedge_caller_expire(rig.caller, 3000);
+	rig_says(&rig, "");
 	/* An answer that comes too late finds nobody. */
 	rig_line(&rig, "{\"id\":\"1\",\"result\":1}\n");
 	rig_says(&rig, "");
 	assert_int_equal(kedge_caller_dropped(rig.caller), 1);
+	rig_line(&rig, "{\"id\":\"3\",\"result\":3}\n");
+	rig_says(&rig, "patient result 3\n");
 	rig_end(&rig);
 }
 

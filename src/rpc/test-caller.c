@@ -251,6 +251,51 @@ static void test_limits(void **state)
 	rig_end(&rig);
 }
 
+/* What the server asks is refused an answer, and an upload its piece, where the output's limit
+ * has no room: nothing of it is sent, and what was there stays. */
+static void test_no_room_to_answer(void **state)
+{
+	struct kedge_caller_options options = rig_options(KEDGE_PROTOCOL_FRAMES);
+	const struct kedge_rpc_error error = { .text = S("no"), .status = 400 };
+	struct kedge_ask ask = rig_ask("m");
+	uint64_t number;
+	char text[2000];
+	struct rig rig;
+	size_t before;
+
+	(void)state;
+	memset(text, '1', sizeof(text));
+	options.limits.output_bytes_max = 2000;
+	rig_open(&rig, &options);
+	ask.body_kind = KEDGE_BODY_STREAMED;
+	assert_int_equal(kedge_caller_call(rig.caller, &ask, &number), 0);
+	before = kedge_caller_output_bytes(rig.caller);
+	assert_int_equal(
+		kedge_caller_upload(rig.caller, number, (struct kedge_span){ text, sizeof(text) }),
+		-ENOBUFS);
+	assert_int_equal(kedge_caller_upload(rig.caller, number, (struct kedge_span){ text, 1200 }),
+			 0);
+	assert_int_equal(
+		kedge_caller_reply(rig.caller, S("\"d:1\""), (struct kedge_span){ text, 1000 }),
+		-ENOBUFS);
+	assert_int_equal(kedge_caller_fail(rig.caller, (struct kedge_span){ text, 1000 }, &error),
+			 -ENOBUFS);
+	assert_int_equal(kedge_caller_output_bytes(rig.caller), before + 4 + 1200);
+	assert_int_equal(kedge_caller_upload(rig.caller, 0, S("x")), -ESTALE);
+	assert_int_equal(kedge_caller_upload_end(rig.caller, 0), -ESTALE);
+	rig_end(&rig);
+}
+
+static void test_outcome_names(void **state)
+{
+	(void)state;
+	for (int i = 0; i < KEDGE_OUTCOME_MAX_; i++)
+		assert_string_not_equal(kedge_outcome_name((enum kedge_outcome)i), "unknown");
+	assert_string_equal(kedge_outcome_name(KEDGE_OUTCOME_TOO_LARGE), "too-large");
+	assert_string_equal(kedge_outcome_name(KEDGE_OUTCOME_MAX_), "unknown");
+	assert_string_equal(kedge_outcome_name((enum kedge_outcome) - 1), "unknown");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +309,8 @@ int main(void)
 		cmocka_unit_test(test_answers_to_the_server),
 		cmocka_unit_test(test_cancel_on_lines_tells_nobody_there),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_no_room_to_answer),
+		cmocka_unit_test(test_outcome_names),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -10,6 +10,9 @@
 	"{\"id\":" id ",\"error\":\"Missing 'id' or 'method' field\",\"statusCode\":400,"          \
 	"\"errorCode\":\"BAD_REQUEST\"}\n"
 
+/* Ten digits, as long as they can be written. */
+#define ESCAPES "\\u0030\\u0031\\u0032\\u0033\\u0034\\u0035\\u0036\\u0037\\u0038\\u0039"
+
 static void open_lines(struct peer *p)
 {
 	struct kedge_conn_options options = peer_options(p, KEDGE_PROTOCOL_LINES);
@@ -41,6 +44,8 @@ static const struct {
 	{ "{\"id\":\"d:01\",\"result\":1}\n", "", "" },
 	{ "{\"id\":\"d:1 \",\"result\":1}\n", "", "" },
 	{ "{\"id\":\"d:+1\",\"result\":1}\n", "", "" },
+	{ "{\"id\":\"d:1x\",\"result\":1}\n", "", "" },
+	{ "{\"id\":\"d:1" ESCAPES ESCAPES ESCAPES ESCAPES "\",\"result\":1}\n", "", "" },
 	{ "{\"id\":\"d:\",\"result\":1}\n", "", "" },
 	{ "{\"id\":\"d:0\",\"result\":1}\n", "", "" },
 	{ "{\"id\":\"d:184467440737095516170000000000000000000000000000000001\"}\n", "", "" },

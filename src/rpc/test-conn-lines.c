@@ -286,8 +286,9 @@ static void test_options(void **state)
 {
 	struct peer p;
 	struct kedge_conn_options good = peer_options(&p, KEDGE_PROTOCOL_LINES), o;
-	static const char *const prefixes[] = { "",   "\"",       "\\",
-						"\n", "\xC3\xA4", "12345678901234567" };
+	static const char *const prefixes[] = {
+		"", "\"", "\\", "\n", "\xC3\xA4", "\x7F", "12345678901234567"
+	};
 
 	(void)state;
 	assert_int_equal(kedge_conn_new(&p.conn, NULL), -EINVAL);
