@@ -65,7 +65,7 @@ function attack(name, limitKiB, run, ...args) {
 			e.stack += `\n${server.log}`;
 			throw e;
 		} finally {
-			if (server.status === null) await server.end('SIGKILL');
+			if (server.status === null) await server.stop();
 		}
 	});
 }

@@ -91,7 +91,7 @@ const forwarded = (name, run) =>
 			e.stack += `\n${server.log}`;
 			throw e;
 		} finally {
-			if (server.status === null) await server.end('SIGKILL');
+			if (server.status === null) await server.stop();
 			await up.stop();
 		}
 	});
@@ -191,7 +191,7 @@ test('a gateway in front of an assistant: lines, bodies without their bytes', as
 		same((await call(assistant.socket, 'cache_get', { body: { key: 'k' } })).result, { data: [1] });
 		same(await gateway.end(), 0);
 	} finally {
-		for (const s of [gateway, assistant]) if (s.status === null) await s.end('SIGKILL');
+		for (const s of [gateway, assistant]) if (s.status === null) await s.stop();
 	}
 });
 
@@ -279,7 +279,7 @@ test('subscriptions on lines: the id is the client\'s own', async (dir) => {
 			'"errorCode":"BAD_GATEWAY"}\n'), 'its end is told');
 		a.destroy();
 	} finally {
-		if (server.status === null) await server.end('SIGKILL');
+		if (server.status === null) await server.stop();
 	}
 });
 

@@ -16,7 +16,7 @@ const served = (name, run, ...args) =>
 			e.stack += `\n${server.log}`;
 			throw e;
 		} finally {
-			if (server.status === null) await server.end('SIGKILL');
+			if (server.status === null) await server.stop();
 		}
 	});
 

@@ -18,7 +18,7 @@ async function during(server, run) {
 		e.stack += `\n${server.log}`;
 		throw e;
 	} finally {
-		if (server.status === null) await server.end('SIGKILL');
+		if (server.status === null) await server.stop();
 	}
 }
 

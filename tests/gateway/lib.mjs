@@ -8,6 +8,8 @@ import { spawn, spawnSync } from 'node:child_process';
 
 export const KEDGE = path.resolve(process.argv[2]);
 const CAP_MS = 60000;
+// More than the grace time of what is in flight.
+const STOP_MS = 3000;
 // kedge ls speaks of every socket of the machine, and others may have thousands.
 export const OUTPUT_MAX = 1 << 28;
 const cases = [];
@@ -59,6 +61,11 @@ export async function serveNames(dir, names, ...args) {
 		child.kill(signal);
 		await until(() => server.status !== null, 'the server ends');
 		return server.status;
+	};
+	// As at any other stop, so that leaving is tried in every case; at once where that hangs.
+	server.stop = async () => {
+		const hurry = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+		await server.end().finally(() => clearTimeout(hurry));
 	};
 	const listening = () => server.log.split('listening at').length - 1;
 	await until(() => server.status !== null || listening() >= count, 'a start');
@@ -137,7 +144,7 @@ async function outcome(run, dir) {
 
 async function clean(dir) {
 	for (const server of servers.splice(0))
-		if (server.status === null) await server.end('SIGKILL');
+		if (server.status === null) await server.stop();
 	fs.rmSync(dir, { recursive: true, force: true });
 }
 
