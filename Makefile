@@ -38,6 +38,11 @@ mutants:
 	@scripts/setup test
 	@scripts/mutants $(MUTANT)
 
+# Lines and branches that the tests reach; writes docs/coverage.md.
+coverage:
+	@scripts/setup coverage
+	@scripts/coverage
+
 setup:
 	@scripts/setup
 
@@ -82,7 +87,7 @@ install: all
 	@meson install --no-rebuild --quiet -C $(BUILD)
 
 clean:
-	@rm -rf $(BUILD) build-test* build-check* build-fuzz*
+	@rm -rf $(BUILD) build-test* build-check* build-fuzz* build-coverage
 
 help:
 	@echo 'make              build the command: build/kedge'
@@ -91,6 +96,7 @@ help:
 	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
 	@echo 'make sim           the guard through SEEDS simulated histories [SEEDS=N] [FIRST=S]'
 	@echo 'make mutants       planted bugs, and which test notices each [MUTANT=word]'
+	@echo 'make coverage      lines and branches that the tests reach, into docs/coverage.md'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make bench-conn    requests through a connection, without a socket'
@@ -100,4 +106,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test test-fresh setup demo bench bench-conn bench-attacks check fuzz install clean help sim mutants
+.PHONY: all run test test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz install clean help sim mutants

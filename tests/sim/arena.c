@@ -87,6 +87,9 @@ void __wrap_free(void *memory)
 	if (!memory)
 		return;
 	b = (struct block *)memory - 1;
+	/* No guard's: what a profiler's runtime, linked with us, takes while the program ends. */
+	if (!b->owner && !sim.running)
+		return;
 	if (!b->owner)
 		sim_fail("memory is freed twice");
 	b->owner->allocations--;
