@@ -38,6 +38,7 @@ struct holder {
 /* All that hold one listener. */
 struct holding {
 	struct holder *main;
+	int main_fd; /* the listener's number in the main one */
 	pid_t *pids; /* all that are known, main included */
 	size_t count;
 	bool wanted; /* to be found out in this turn */
@@ -161,6 +162,11 @@ void token_drop(struct tender *t, int fd);
 
 /* Whether the listener still takes clients, asked of the kernel now. */
 bool token_alive_now(struct tender *t, int fd);
+
+/* The same of the current listener. Where many are asked for in one turn, it is enough that
+ * its process still has it open: that costs 3 us, and the kernel's answer as much as there are
+ * sockets. */
+bool tended_listens_now(struct tended *d);
 
 /* Who is bound to the inode at a path, in whatever network namespace we may enter. NULL: nobody
  * that we can see. Valid until the next census. */

@@ -111,6 +111,7 @@ static void holding_fill(struct tended *d, const struct owners *owners)
 		return;
 	holding_drop(d);
 	d->holding.main = holder_ref(d->tender, first);
+	d->holding.main_fd = first->fd;
 	/* It ended between the walk and now: nothing will tell of that any more. */
 	if (d->holding.main && d->holding.main->pidfd == -ESRCH)
 		engine_hint(&d->tender->engine, d->g);

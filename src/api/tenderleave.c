@@ -152,7 +152,7 @@ static struct tend_facts gather(struct tended *d, const struct look *look, uint6
 
 	/* A path that was just put back is no good if its listener went in the meantime. */
 	if (f.there == TEND_OURS && f.listens && d->restored_turn == d->tender->turn)
-		f.listens = token_alive_now(d->tender, g->current->fd);
+		f.listens = tended_listens_now(d);
 	if (!f.listens)
 		f.former = has_former(g);
 	else if (f.there != TEND_OURS && f.there != TEND_LISTENER) {
@@ -250,7 +250,7 @@ static struct leave go(struct tended *d, const struct tend_facts *f)
 		await_unwatch(d);
 		return granted();
 	}
-	if (!token_alive_now(d->tender, d->g->current->fd)) {
+	if (!tended_listens_now(d)) {
 		d->tender->census_turn = 0;
 		return look_again();
 	}

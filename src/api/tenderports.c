@@ -14,6 +14,9 @@
 /* So many sockets are asked for alone in a turn, before a census is taken for all. */
 #define ASKED_ALONE_MAX 16
 
+/* Where a socket cannot be asked for alone, so many censuses must agree that it is gone. */
+#define CENSUSES_MAX 3
+
 static struct tender *tender_of(void *ctx)
 {
 	return container_of((struct world *)ctx, struct tender, world);
@@ -92,16 +95,35 @@ bool token_alive_now(struct tender *t, int fd)
 		return is_alive(f, &s);
 	if (r == -ENOENT && t->census.netns_count == 0)
 		return false;
-	t->census_turn = 0;
-	return alive_in_census(t, f);
+	for (int i = 0; i < CENSUSES_MAX; i++) {
+		t->census_turn = 0;
+		if (alive_in_census(t, f))
+			return true;
+	}
+	return false;
+}
+
+bool tended_listens_now(struct tended *d)
+{
+	struct tender *t = d->tender;
+	int fd = d->g->current->fd;
+	const struct holder *h = d->holding.main;
+
+	if (t->asked >= ASKED_ALONE_MAX && h &&
+	    process_holds_at(h->process.pid, d->holding.main_fd, token_get(t, fd)->socket_inode))
+		return true;
+	t->asked++;
+	return token_alive_now(t, fd);
 }
 
 static int tender_listener_dead(void *ctx, int fd)
 {
 	struct tender *t = tender_of(ctx);
 
-	if (t->census_turn == t->turn || t->asked >= ASKED_ALONE_MAX)
-		return !alive_in_census(t, token_get(t, fd));
+	/* A census may miss one that is there; only the answer to a question for it counts. */
+	if ((t->census_turn == t->turn || t->asked >= ASKED_ALONE_MAX) &&
+	    alive_in_census(t, token_get(t, fd)))
+		return 0;
 	t->asked++;
 	return !token_alive_now(t, fd);
 }

@@ -33,10 +33,12 @@ static int stat_in(const struct legacy *l, int dir, const char *name, struct nod
 
 static bool is_live(const struct legacy *l, const struct node *node)
 {
-	const struct census *c = tender_census(l->tender);
-	const struct diag_socket *s = c ? census_at(c, "", node->device, node->inode) : NULL;
+	const struct diag_socket *s = node->kind == NODE_SOCKET
+					      ? tender_socket_at(l->tender, "", node->device,
+								 node->inode)
+					      : NULL;
 
-	return node->kind == NODE_SOCKET && s && census_takes_clients(s, SOCK_DGRAM);
+	return s && census_takes_clients(s, SOCK_DGRAM);
 }
 
 static struct anchor_name name_of(const struct legacy *l, uint64_t generation)

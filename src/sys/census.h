@@ -7,6 +7,10 @@
  * Sockets of other network namespaces are in it once such a namespace was
  * found to hold one that mattered. Without sock_diag it is /proc/net/unix that
  * is read: that knows names as they were bound, and no inodes.
+ *
+ * The kernel answers in pieces, and finds its place again by counting: a socket
+ * is left out where one before it in the same bucket was closed in between. So
+ * who is in a census is there; who is not has to be asked for again.
  */
 #pragma once
 

@@ -136,6 +136,18 @@ bool process_holds(pid_t pid, uint32_t socket_inode)
 	return found;
 }
 
+bool process_holds_at(pid_t pid, int fd, uint32_t socket_inode)
+{
+	char path[64], wanted[32], link[64];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+	(void)snprintf(wanted, sizeof(wanted), "socket:[%u]", socket_inode);
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n > 0 ? n : 0] = '\0';
+	return strcmp(link, wanted) == 0;
+}
+
 bool process_busy(pid_t pid)
 {
 	_cleanup_(fd_closep) int dir = -EBADF;

@@ -25,6 +25,9 @@ bool process_same_program(const struct process *a, const struct process *b);
 /* Whether the process has the socket of that inode open. */
 bool process_holds(pid_t pid, uint32_t socket_inode);
 
+/* The same, where its descriptor is known: one readlink(2). */
+bool process_holds_at(pid_t pid, int fd, uint32_t socket_inode);
+
 /* Whether a thread of that process runs, wants to run or waits for a disk. */
 bool process_busy(pid_t pid);
 

@@ -202,6 +202,9 @@ static void test_a_process_holds_a_socket(void **state)
 	(void)state;
 	fstat(fd, &st);
 	assert_true(process_holds(getpid(), (uint32_t)st.st_ino));
+	assert_true(process_holds_at(getpid(), fd, (uint32_t)st.st_ino));
+	assert_false(process_holds_at(getpid(), fd + 1000, (uint32_t)st.st_ino));
+	assert_false(process_holds_at(getpid(), fd, (uint32_t)st.st_ino + 1));
 	close(fd);
 	assert_false(process_holds(getpid(), (uint32_t)st.st_ino));
 }
