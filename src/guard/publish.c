@@ -141,6 +141,17 @@ static int replace_in_two(struct guarded *g, const struct node *stale)
 	return r < 0 ? r : (publish_link(g) == PUBLISH_DONE ? 0 : -EAGAIN);
 }
 
+/* What came out is not what was judged: it goes back, also where ours is gone from there. */
+static void swap_back(struct guarded *g, const struct spare *twin)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r = p->rename(p->ctx, twin->dir, twin->name.text, g->place->fd, g->name, RENAME_SWAP);
+
+	if (r == -ENOENT)
+		(void)p->rename(p->ctx, twin->dir, twin->name.text, g->place->fd, g->name,
+				RENAME_TO_FREE);
+}
+
 static int replace_held(struct guarded *g, const struct node *stale)
 {
 	const struct guard_ports *p = g->engine->ports;
@@ -158,9 +169,7 @@ static int replace_held(struct guarded *g, const struct node *stale)
 	if (r == 0 && spare_is(g, &twin, &g->current->node)) {
 		r = -EBUSY;
 	} else if (r == 0) {
-		/* Not what was judged: swap back, nobody has lost anything. */
-		(void)p->rename(p->ctx, twin.dir, twin.name.text, g->place->fd, g->name,
-				RENAME_SWAP);
+		swap_back(g, &twin);
 		r = -EAGAIN;
 	}
 	if (!g->current->draft && spare_is(g, &twin, &g->current->node))
