@@ -34,6 +34,8 @@ struct kedge_watchdog {
 	pthread_mutex_t lock;      /* recursive */
 	atomic_uint_fast64_t wish; /* odd: to run; even: to stop */
 	uint_fast64_t served;      /* the wish that the path is guarded by; 0: it is not */
+	uint_fast64_t failed;      /* the wish that was given up last, and why */
+	int failure;
 	struct kedge_guard *guard;
 	pthread_t thread;
 	int wake;      /* eventfd: the thread is to look around */
@@ -179,13 +181,16 @@ static void unguard_path(struct kedge_watchdog *w)
  */
 static void attend(struct kedge_watchdog *w)
 {
+	/* Read first: what is made from here on is for this wish, and for no later one. */
+	uint_fast64_t wish = atomic_load(&w->wish);
+
 	if (shut_down_deliberately(w)) {
 		if (w->served)
 			unguard_path(w);
 	} else if (w->served) {
 		(void)kedge_guard_process(w->guard);
 	} else if (guard_path(w, NULL) == 0) {
-		w->served = atomic_load(&w->wish);
+		w->served = wish;
 		if (!wants_to_run(w))
 			unguard_path(w);
 	}
@@ -268,22 +273,38 @@ static void wake(struct kedge_watchdog *w)
 	(void)!write(w->wake, &one, sizeof(one));
 }
 
-/* Take the wish up or down by one, if it is not as wanted. Return: the wish now. */
+/* Take the wish up or down by one, if it is not as wanted. Return: the wish as wanted. */
 static uint_fast64_t set_wish(struct kedge_watchdog *w, unsigned odd)
 {
 	uint_fast64_t wish = atomic_load(&w->wish);
 
-	while ((wish & 1) != odd && !atomic_compare_exchange_weak(&w->wish, &wish, wish + 1))
-		;
-	return atomic_load(&w->wish);
+	while ((wish & 1) != odd)
+		if (atomic_compare_exchange_weak(&w->wish, &wish, wish + 1))
+			return wish + 1;
+	return wish;
 }
 
-/* With the lock held. */
-static int serve_wish(struct kedge_watchdog *w, struct kedge_error *error)
+/* With the lock held: @wish cannot be served. One that came after it stands. */
+static int give_up(struct kedge_watchdog *w, uint_fast64_t wish, int failure)
+{
+	unguard_path(w);
+	if (atomic_compare_exchange_strong(&w->wish, &wish, wish + 1)) {
+		w->failed = wish;
+		w->failure = failure;
+	}
+	wake(w);
+	return failure;
+}
+
+/* With the lock held; @asked: the wish as its caller left it. */
+static int serve_wish(struct kedge_watchdog *w, uint_fast64_t asked, struct kedge_error *error)
 {
 	uint_fast64_t wish = atomic_load(&w->wish);
 	int r;
 
+	/* Somebody with the same wish was quicker, and failed. */
+	if (!(wish & 1) && asked == w->failed)
+		return error_set(error, w->failure, "%s: %s", w->path, error_words(w->failure));
 	/* A stop() that came after us has the last word. */
 	if (!(wish & 1) || w->served == wish)
 		return 0;
@@ -292,11 +313,8 @@ static int serve_wish(struct kedge_watchdog *w, struct kedge_error *error)
 	r = guard_path(w, error);
 	if (r == 0)
 		r = start_thread(w, error);
-	if (r < 0) {
-		unguard_path(w);
-		(void)set_wish(w, 0);
-		return r;
-	}
+	if (r < 0)
+		return give_up(w, wish, r);
 	w->served = wish;
 	/* Stopped meanwhile, from a callback or by somebody who waits for the lock. */
 	if (!wants_to_run(w))
@@ -307,13 +325,14 @@ static int serve_wish(struct kedge_watchdog *w, struct kedge_error *error)
 
 int kedge_watchdog_start(struct kedge_watchdog *w, struct kedge_error *error)
 {
+	uint_fast64_t asked;
 	int r;
 
 	if (w->pid != getpid())
 		return error_set(error, -ESTALE, "the watchdog belongs to the parent process");
-	(void)set_wish(w, 1);
+	asked = set_wish(w, 1);
 	(void)pthread_mutex_lock(&w->lock);
-	r = serve_wish(w, error);
+	r = serve_wish(w, asked, error);
 	(void)pthread_mutex_unlock(&w->lock);
 	return r;
 }

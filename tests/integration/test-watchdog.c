@@ -24,9 +24,56 @@ static struct {
 	struct kedge_watchdog *dog;
 	_Atomic int current; /* the server's listener; -1: it has shut down */
 	_Atomic unsigned asks, creates, rebinds, lines;
-	_Atomic int stop_in_rebind, stop_in_create;
+	_Atomic int stop_in_rebind, stop_in_create, fail_in_create;
 	_Atomic int done;
+
+	/* Whoever calls start() while a callback runs, and so waits for it. */
+	_Atomic enum {
+		NO_SECOND = 0,
+		SECOND_STARTS,
+		STOPPED_AND_SECOND_STARTS
+	} second_in_rebind,
+		second_in_create;
+	pthread_t second;
+	_Atomic pid_t second_tid;
+	_Atomic int second_result;
 } server;
+
+static void *start_second(void *userdata)
+{
+	server.second_tid = gettid();
+	server.second_result = kedge_watchdog_start(server.dog, NULL);
+	return userdata;
+}
+
+/* Whether the second thread has asked, and waits for the lock that we hold. */
+static int second_waits(void)
+{
+	char path[64], state = '?';
+	FILE *stat;
+
+	if (!server.second_tid)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)server.second_tid);
+	stat = fopen(path, "re");
+	assert_non_null(stat);
+	assert_int_equal(fscanf(stat, "%*d (%*[^)]) %c", &state), 1);
+	fclose(stat);
+	return state == 'S';
+}
+
+/* Once, in a callback, which goes on when the other thread waits for it. */
+static void let_second_start(int how)
+{
+	if (how == NO_SECOND)
+		return;
+	if (how == STOPPED_AND_SECOND_STARTS)
+		(void)kedge_watchdog_stop(server.dog);
+	assert_int_equal(pthread_create(&server.second, NULL, start_second, NULL), 0);
+	for (uint64_t until = now_ms() + CAP_MS; !second_waits(); usleep(1000))
+		assert_true(now_ms() < until);
+	server.second_in_create = server.second_in_rebind = NO_SECOND;
+}
 
 static int get_server(void *userdata)
 {
@@ -45,17 +92,24 @@ static int create_server(const char *bind_path, void *userdata)
 		(void)!listen(fd, 16);
 	if (server.stop_in_create)
 		(void)kedge_watchdog_stop(server.dog);
-	return fd;
+	let_second_start(server.second_in_create);
+	if (!server.fail_in_create)
+		return fd;
+	close(fd);
+	return -EMFILE;
 }
 
 static void on_rebind(int new_fd, int old_fd, void *userdata)
 {
 	(void)old_fd;
 	(void)userdata;
-	server.current = new_fd;
+	/* Ours goes with the stop: whoever is started after it is asked for another. */
+	if (server.second_in_rebind == NO_SECOND)
+		server.current = new_fd;
 	server.rebinds++;
 	if (server.stop_in_rebind)
 		(void)kedge_watchdog_stop(server.dog);
+	let_second_start(server.second_in_rebind);
 }
 
 static void count_line(enum kedge_log_level level, const char *line, void *userdata)
@@ -277,6 +331,68 @@ static void stopped_in_create(struct fixture *f)
 	assert_int_equal(kedge_names(f), 0);
 }
 
+static void make_with_create(struct fixture *f)
+{
+	struct kedge_watchdog_options options = plain(f, KEDGE_INTERVAL_NONE);
+
+	options.create_server = create_server;
+	make(&options);
+	f->fds_before = -1;
+}
+
+/* The first start() is stopped while it makes its listener, the second comes after the
+ * stop: the first one, in its failure, took the second one's wish back. */
+static void second_start_stands(struct fixture *f)
+{
+	make_with_create(f);
+	server.second_in_create = STOPPED_AND_SECOND_STARTS;
+	assert_true(kedge_watchdog_start(server.dog, NULL) < 0);
+	assert_int_equal(pthread_join(server.second, NULL), 0);
+	assert_int_equal(server.second_result, 0);
+	assert_true(connects(f->path));
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_int_equal(kedge_names(f), 0);
+}
+
+/* Two start, the first one fails: the second one was told that all was well. */
+static void second_start_is_told(struct fixture *f)
+{
+	make_with_create(f);
+	server.fail_in_create = 1;
+	server.second_in_create = SECOND_STARTS;
+	assert_int_equal(kedge_watchdog_start(server.dog, NULL), -EMFILE);
+	assert_int_equal(pthread_join(server.second, NULL), 0);
+	assert_int_equal(server.second_result, -EMFILE);
+	server.fail_in_create = 0;
+	assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
+	assert_true(connects(f->path));
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_int_equal(kedge_names(f), 0);
+}
+
+/* A server comes back without its path, is stopped as it hears of its new listener, and
+ * started again: the listener of the earlier life was kept for the later one. */
+static void listener_of_an_earlier_life(struct fixture *f)
+{
+	int fd;
+
+	start_own_server(f);
+	fd = server.current;
+	server.current = -1;
+	WAIT_UNTIL(kedge_watchdog_rebind_if_missing(server.dog) == -ESHUTDOWN);
+	usleep(100 * 1000);
+	DO(unlink(f->path));
+	server.second_in_rebind = STOPPED_AND_SECOND_STARTS;
+	server.current = fd;
+	WAIT_UNTIL(server.rebinds >= 1 && server.second_in_rebind == NO_SECOND);
+	assert_int_equal(pthread_join(server.second, NULL), 0);
+	assert_int_equal(server.second_result, 0);
+	assert_true(connects(f->path));
+	assert_true(server.creates >= 2);
+	server.dog = kedge_watchdog_free(server.dog);
+	assert_int_equal(kedge_names(f), 0);
+}
+
 static void *start_and_stop(void *userdata)
 {
 	(void)userdata;
@@ -380,6 +496,9 @@ static const struct test_case cases[] = {
 	{ "watchdog in a forked child", in_a_forked_child, ANYWHERE },
 	{ "watchdog stopped in on_rebind", stopped_in_rebind, ANYWHERE },
 	{ "watchdog stopped in create_server", stopped_in_create, ANYWHERE },
+	{ "watchdog: a start after the stop stands", second_start_stands, ANYWHERE },
+	{ "watchdog: a start that waited is told", second_start_is_told, ANYWHERE },
+	{ "watchdog: no listener of an earlier life", listener_of_an_earlier_life, ANYWHERE },
 	{ "watchdog started and stopped by all", chaos, ANYWHERE },
 	{ "watchdog keeps no process alive", keeps_no_process_alive, ON_TMPFS },
 	{ "watchdog with bad options", bad_options, ON_TMPFS },
