@@ -33,6 +33,11 @@ sim:
 	@$(MAKE) --no-print-directory all
 	@scripts/sim $(BUILD)/tests/sim/sim $(SEEDS) $(FIRST)
 
+# Every history of the protocol, within bounds, by spin.
+model:
+	@scripts/setup model
+	@tests/model/check.py --large
+
 # Bugs, planted one at a time in a copy of the tree: the tests must notice each.
 mutants:
 	@scripts/setup test
@@ -95,6 +100,7 @@ help:
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
 	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
 	@echo 'make sim           the guard through SEEDS simulated histories [SEEDS=N] [FIRST=S]'
+	@echo 'make model         the protocol of start, repair and stop, in every history, by spin'
 	@echo 'make mutants       planted bugs, and which test notices each [MUTANT=word]'
 	@echo 'make coverage      lines and branches that the tests reach, into docs/coverage.md'
 	@echo 'make demo          take a path away in eight ways, and look'
@@ -106,4 +112,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz install clean help sim mutants
+.PHONY: all run test test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz install clean help sim mutants model
