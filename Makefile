@@ -78,6 +78,12 @@ bench-attacks:
 	@$(MAKE) --no-print-directory all
 	@node bench/run-attacks.mjs $(BUILD)/kedge $(BUILD)/bench/attack
 
+bench-rpc:
+	@scripts/setup bench-rpc || scripts/setup
+	@$(MAKE) --no-print-directory all
+	@SECONDS="$(if $(filter command line environment,$(origin SECONDS)),$(SECONDS))" \
+		ONLY="$(ONLY)" ALL="$(ALL)" RUNS="$(RUNS)" bench/rpc/run $(BUILD)
+
 check:
 	@scripts/setup check
 	@scripts/check
@@ -107,9 +113,10 @@ help:
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make bench-conn    requests through a connection, without a socket'
 	@echo 'make bench-attacks hostile clients: what they cost the others, and the server'
+	@echo 'make bench-rpc     servers over a Unix socket, ours and others [SECONDS=2] [ONLY=name] [ALL=1]'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
 	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name]'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz install clean help sim mutants model
+.PHONY: all run test test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz install clean help sim mutants model bench-rpc
