@@ -77,8 +77,11 @@ void spares_borrow_out(struct kedge_conn_spares *spares, struct buf *own)
 void spares_give_back_out(struct kedge_conn_spares *spares, struct buf *own)
 {
 	struct buf given = BUF_INIT;
+	size_t kept = 0;
 
-	if (spares->out_count == SPARES_OUT)
+	for (unsigned i = 0; i < spares->out_count; i++)
+		kept += spares->out[i].capacity;
+	if (spares->out_count == SPARES_OUT || kept + own->capacity > SPARES_OUT_BYTES_MAX)
 		return;
 	spare_give_back(own, &given);
 	if (given.capacity)

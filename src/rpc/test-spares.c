@@ -122,6 +122,26 @@ static void test_outputs_are_kept(void **state)
 	kedge_conn_spares_free(spares);
 }
 
+/* ... nor more bytes of them. */
+static void test_large_outputs_are_few(void **state)
+{
+	struct kedge_conn_spares *spares = kedge_conn_spares_new();
+	struct buf own[4] = { BUF_INIT };
+	size_t kept = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+		assert_int_equal(buf_reserve(&own[i], SPARE_BYTES_MAX), 0);
+		spares_give_back_out(spares, &own[i]);
+	}
+	for (unsigned i = 0; i < spares->out_count; i++)
+		kept += spares->out[i].capacity;
+	assert_in_range(kept, SPARE_BYTES_MAX, SPARES_OUT_BYTES_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+		buf_deinit(&own[i]);
+	kedge_conn_spares_free(spares);
+}
+
 static void say_long(struct buf *to, char end, size_t size)
 {
 	static const char head[] = "{\"id\":1,\"method\":\"echo\",\"params\":\"";
@@ -189,6 +209,7 @@ int main(void)
 		cmocka_unit_test(test_idle_ones_keep_nothing),
 		cmocka_unit_test(test_half_a_message_is_moved),
 		cmocka_unit_test(test_outputs_are_kept),
+		cmocka_unit_test(test_large_outputs_are_few),
 		cmocka_unit_test(test_a_long_message_keeps_it),
 		cmocka_unit_test(test_no_memory),
 	};
