@@ -2,6 +2,7 @@
  * Memory: none is asked for on the fast path, and none that is refused does harm.
  * The allocator is wrapped by the linker: see meson.build.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "rpc/test-peer.h"
@@ -16,9 +17,11 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
+static bool refusing; /* every time from now on */
+
 static int is_refused(void)
 {
-	return ++asked == fail_at;
+	return ++asked == fail_at || refusing;
 }
 
 void *__wrap_malloc(size_t size)
@@ -223,11 +226,143 @@ static void test_refused(void **state)
 	buf_deinit(&in);
 }
 
+static int act_reply(struct kedge_conn *conn, struct server *s)
+{
+	return kedge_conn_reply(conn, s->open[0], kedge_span("{\"a\":[1,2,3]}"));
+}
+
+static int act_fail(struct kedge_conn *conn, struct server *s)
+{
+	const struct kedge_rpc_error error = { .text = kedge_span("no"), .status = 400 };
+
+	return kedge_conn_fail(conn, s->open[0], &error);
+}
+
+static int act_body(struct kedge_conn *conn, struct server *s)
+{
+	return kedge_conn_reply_body(conn, s->open[0], (struct kedge_span){ NULL, 0 },
+				     kedge_span("some bytes"));
+}
+
+static int act_push(struct kedge_conn *conn, struct server *s)
+{
+	(void)s;
+	return kedge_conn_push(conn, "e", kedge_span("[1]"));
+}
+
+static int act_send(struct kedge_conn *conn, struct server *s)
+{
+	(void)s;
+	return kedge_conn_send(conn, kedge_span("{\"a\":1}"));
+}
+
+static int act_begin(struct kedge_conn *conn, struct server *s)
+{
+	return kedge_conn_stream_begin(conn, s->open[0], (struct kedge_span){ NULL, 0 });
+}
+
+static int act_write(struct kedge_conn *conn, struct server *s)
+{
+	return kedge_conn_stream_write(conn, s->open[0], kedge_span("a chunk"));
+}
+
+static int act_end(struct kedge_conn *conn, struct server *s)
+{
+	return kedge_conn_stream_end(conn, s->open[0]);
+}
+
+/* The one that waits behind it. */
+static int act_end_waiting(struct kedge_conn *conn, struct server *s)
+{
+	return kedge_conn_stream_end(conn, s->open[1]);
+}
+
+/* With so many streams begun before. */
+static const struct {
+	int (*act)(struct kedge_conn *conn, struct server *s);
+	size_t streams;
+} acts[] = {
+	{ act_reply, 0 }, { act_fail, 0 },  { act_body, 0 },        { act_push, 0 },
+	{ act_send, 0 },  { act_begin, 0 }, { act_push, 1 },        { act_write, 1 },
+	{ act_end, 1 },   { act_end, 2 },   { act_end_waiting, 2 },
+};
+
+/* Messages would go behind the chunks of the stream that is open. */
+static int fill(struct kedge_conn *conn, struct server *s, size_t row, struct kedge_span digits)
+{
+	return acts[row].act == act_write ? kedge_conn_stream_write(conn, s->open[0], digits)
+					  : kedge_conn_send(conn, digits);
+}
+
+/* More than the output's first memory. */
+#define FILLED_MAX 600
+
+/* @filled: bytes that wait to be sent, in front of what is done. Return: whether there was no room.
+ */
+static bool act_without_room(size_t row, enum kedge_protocol protocol, size_t filled)
+{
+	static const char later[] = "{\"id\":1,\"method\":\"later\"}";
+	char digits[FILLED_MAX];
+	struct server s = { .count = 0 };
+	struct kedge_conn_options options = options_for(&s, protocol);
+	struct buf in = BUF_INIT;
+	struct kedge_conn *conn;
+	bool dead;
+	int r;
+
+	memset(digits, '1', sizeof(digits));
+	for (int i = 0; i < 2; i++)
+		if (protocol == KEDGE_PROTOCOL_FRAMES)
+			frames_append(&in, later, NULL);
+		else
+			assert_int_equal(buf_appendf(&in, "%s\n", later), 0);
+	assert_int_equal(kedge_conn_new(&conn, &options), 0);
+	assert_true(feed(conn, &in));
+	assert_int_equal(s.count, 2);
+	for (size_t i = 0; i < acts[row].streams; i++)
+		assert_true(kedge_conn_stream_begin(conn, s.open[i],
+						    (struct kedge_span){ NULL, 0 }) >= 0);
+	kedge_conn_sent(conn, kedge_conn_output_bytes(conn));
+	assert_int_equal(fill(conn, &s, row, (struct kedge_span){ digits, filled }), 0);
+	refusing = true;
+	r = acts[row].act(conn, &s);
+	refusing = false;
+	assert_true(r == 0 || r == -ENOMEM);
+	dead = kedge_conn_is_finished(conn);
+	/* A stream that ended well may be followed by one that does not open. */
+	assert_true(dead == (r < 0) || (dead && acts[row].streams == 2));
+	assert_int_equal(kedge_conn_push(conn, "e", (struct kedge_span){ NULL, 0 }),
+			 dead ? -ENOBUFS : 0);
+	kedge_conn_free(conn);
+	buf_deinit(&in);
+	return dead;
+}
+
+/* Whatever is sent, wherever the output's room ends: it is there, or the connection is at its
+ * end, and says so. */
+static void test_room_ends_anywhere(void **state)
+{
+	static const enum kedge_protocol protocols[] = { KEDGE_PROTOCOL_LINES,
+							 KEDGE_PROTOCOL_FRAMES };
+
+	(void)state;
+	for (size_t row = 0; row < ARRAY_SIZE(acts); row++)
+		for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
+			size_t refused = 0;
+
+			for (size_t filled = 1; filled < FILLED_MAX; filled++)
+				refused += act_without_room(row, protocols[i], filled);
+			/* On lines a stream's chunks are counted only. */
+			assert_true(refused > 0 || (acts[row].act == act_write && i == 0));
+		}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_allocation),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_room_ends_anywhere),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
