@@ -391,6 +391,28 @@ static void test_uploads(void **state)
 	rig_end(&rig);
 }
 
+/* Headers are an object, or are not sent; those that say how a body comes are the caller's. */
+static void test_headers(void **state)
+{
+	static const char *const bad[] = { "[]", "1", "\"a\"", "{", "{\"a\":1}," };
+	struct kedge_ask ask = rig_ask("m");
+	struct rig rig;
+
+	(void)state;
+	rig_begin(&rig, FRAMES);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		ask.headers = S(bad[i]);
+		assert_int_equal(kedge_caller_call(rig.caller, &ask, NULL), -EINVAL);
+	}
+	ask.headers = S("{\"content-length\":7}");
+	assert_int_equal(kedge_caller_call(rig.caller, &ask, NULL), 0);
+	ask.headers = S("{\"a\":1,\"content-length\":7}");
+	assert_int_equal(kedge_caller_call(rig.caller, &ask, NULL), 0);
+	sends_frames(&rig, "{\"id\":\"1\",\"method\":\"m\",\"headers\":{}}\n"
+			   "{\"id\":\"2\",\"method\":\"m\",\"headers\":{\"a\":1}}\n");
+	rig_end(&rig);
+}
+
 /* The server refuses before it has read all, or the call is given up: the body is ended. */
 static void test_uploads_that_end_early(void **state)
 {
@@ -447,6 +469,7 @@ int main(void)
 		cmocka_unit_test(test_time_out_of_the_first_chunk),
 		cmocka_unit_test(test_loss_in_each_state),
 		cmocka_unit_test(test_uploads),
+		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_uploads_that_end_early),
 		cmocka_unit_test(test_answers_to_the_server),
 	};

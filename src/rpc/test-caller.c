@@ -43,11 +43,11 @@ static void test_what_cannot_be_asked(void **state)
 
 static void test_options_out_of_range(void **state)
 {
-	struct kedge_caller_options good = rig_options(LINES), bad[7];
+	struct kedge_caller_options good = rig_options(LINES), bad[8];
 	struct kedge_caller *caller = NULL;
 
 	(void)state;
-	for (size_t i = 0; i < 7; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		bad[i] = good;
 	bad[0].size = 1;
 	bad[1].id_prefix = "a\"b";
@@ -56,7 +56,8 @@ static void test_options_out_of_range(void **state)
 	bad[4].limits.depth_max = 1025;
 	bad[5].limits.message_bytes_max = (size_t)0x7B000000;
 	bad[6].protocol = (enum kedge_protocol)7;
-	for (size_t i = 0; i < 7; i++)
+	bad[7].limits.output_bytes_max = SIZE_MAX;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(kedge_caller_new(&caller, &bad[i]), -EINVAL);
 	assert_null(caller);
 	assert_int_equal(kedge_caller_new(&caller, NULL), 0);
