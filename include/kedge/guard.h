@@ -319,8 +319,8 @@ KEDGE_PUBLIC int kedge_guard_listen(struct kedge_guard *guard, const char *path,
  * @error:        filled on failure; may be NULL
  *
  * Return: 0; -EBADF: no descriptor; -ENOTSOCK: not a socket; -EINVAL: it does
- *         not listen, or the path is not what it is bound to; -ESTALE: its path is lost already and no
- *         name of its inode can be found; else as kedge_guard_listen().
+ *         not listen, or the path is not what it is bound to; -ESTALE: its path is lost already and
+ * no name of its inode can be found; else as kedge_guard_listen().
  */
 KEDGE_PUBLIC int kedge_guard_adopt(struct kedge_guard *guard, const char *path, int listening_fd,
 				   const struct kedge_listen_options *options,
