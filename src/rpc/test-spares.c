@@ -92,8 +92,8 @@ static void test_half_a_message_is_moved(void **state)
 		assert_in_range(p.a.conn->in.buf.capacity, half, 1024);
 		assert_non_null(p.spares->in.data);
 		peer_feed(&p.b, ASK, half);
-		peer_feed(&p.b, ASK + half, strlen(ASK) - half);
-		peer_feed(&p.a, ASK + half, strlen(ASK) - half);
+		peer_feed(&p.b, &ASK[half], strlen(ASK) - half);
+		peer_feed(&p.a, &ASK[half], strlen(ASK) - half);
 		peer_expect_text(&p.a, SAY SAY);
 		peer_expect_text(&p.b, SAY);
 	}
