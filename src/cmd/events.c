@@ -185,7 +185,7 @@ static void read_peer(struct peer *peer, const struct events_options *o)
 static int follow(struct follow *f, struct events_options *o)
 {
 	struct pollfd polls[PEERS_MAX + 1];
-	size_t met;
+	size_t met = 0;
 
 	while (!ferror(stdout)) {
 		for (size_t i = 0; i < f->count; i++)

@@ -55,7 +55,7 @@ int guarded_follow(struct guarded *g, int fd)
 
 	if (r == 0)
 		r = listener_adopt(&l, g, g->generation + 1, fd);
-	if (r < 0)
+	if (r != 0)
 		return r == -ENOENT || r == -ESTALE || r == -EINVAL ? -EAGAIN : r;
 	if (!node_same(&bound, &l->node)) {
 		listener_close(l, g);
