@@ -24,7 +24,7 @@ bool target_aim(struct target *t)
 	t->bound = strcmp(t->dir_name, "a") == 0 ? "/bound/a" : "/bound/c";
 	t->dir = (struct spot){ 0 };
 	t->entry = NULL;
-	if (kernel_walk(&the_world, t->directory, &t->dir) < 0 ||
+	if (kernel_walk(&the_world, t->directory, &t->dir) < 0 || !t->dir.inode ||
 	    t->dir.inode->kind != INODE_DIRECTORY) {
 		t->dir = (struct spot){ 0 };
 		return false;
@@ -74,9 +74,9 @@ static struct entry *some_entry(const struct inode *dir)
 	if (!count)
 		return NULL;
 	count = choose(count);
-	for (e = dir->entries; count; e = e->next)
+	for (e = dir->entries; e && count; e = e->next)
 		count--;
-	return e->going ? NULL : e;
+	return e && !e->going ? e : NULL;
 }
 
 void adversary_unlink_anchor(void)
