@@ -12,15 +12,6 @@
  * than this are not looked for. */
 #define GROUP_ENTRY_BYTES_MAX ((size_t)1 << 20)
 
-static uint64_t hash_span(struct kedge_span name)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < name.size; i++)
-		hash = (hash ^ (unsigned char)name.data[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
 static struct method_entry *find_entry(const struct kedge_server *s, uint64_t hash,
 				       struct kedge_span name)
 {
@@ -34,7 +25,7 @@ static struct method_entry *find_entry(const struct kedge_server *s, uint64_t ha
 
 const struct method_entry *method_find(const struct kedge_server *s, struct kedge_span name)
 {
-	return find_entry(s, hash_span(name), name);
+	return find_entry(s, map_hash(name.data, name.size), name);
 }
 
 /* Return: 0; -EINVAL: the system knows no such group; -ENOMEM, -EIO, ... */
@@ -80,7 +71,7 @@ static int note_group(struct kedge_server *s, const char *name)
 static int add_method(struct kedge_server *s, const struct kedge_method *method)
 {
 	struct kedge_span name = kedge_span(method->name);
-	uint64_t hash = hash_span(name);
+	uint64_t hash = map_hash(name.data, name.size);
 	struct method_entry *e;
 	int group = -1, r;
 

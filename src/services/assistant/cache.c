@@ -12,15 +12,6 @@ struct entry {
 	char text[]; /* the key, then the data */
 };
 
-static uint64_t hash_span(struct kedge_span key)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (size_t i = 0; i < key.size; i++)
-		hash = (hash ^ (unsigned char)key.data[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
 static size_t entry_bytes(const struct entry *e)
 {
 	return sizeof(*e) + e->key_size + e->data_size;
@@ -62,7 +53,7 @@ void cache_deinit(struct cache *c)
 /* The entry of a key; one that has run out is dropped. */
 static struct entry *find(struct cache *c, struct kedge_span key, uint64_t now_ns)
 {
-	struct entry *e = map_get(&c->by_key, hash_span(key));
+	struct entry *e = map_get(&c->by_key, map_hash(key.data, key.size));
 
 	while (e && (e->key_size != key.size || memcmp(e->text, key.data, key.size) != 0))
 		e = e->same_hash;
@@ -97,7 +88,7 @@ int cache_set(struct cache *c, struct kedge_span key, struct kedge_span data, ui
 	e = malloc(bytes);
 	if (!e)
 		return -ENOMEM;
-	*e = (struct entry){ .hash = hash_span(key),
+	*e = (struct entry){ .hash = map_hash(key.data, key.size),
 			     .until_ns = until_ns,
 			     .key_size = key.size,
 			     .data_size = data.size };
