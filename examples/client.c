@@ -1,7 +1,7 @@
 /*
  * A client without a loop: ask, print the answer, or a stream as it comes.
  *
- *	cc client.c $(pkg-config --cflags --libs kedge) -o client
+ *	cc client.c $(pkg-config --cflags --libs libkedge) -o client
  *	./client [--frames] SOCKET METHOD [PARAMS-JSON]
  *
  * Speaks lines, or frames where the first argument is --frames.

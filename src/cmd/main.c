@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "cmd/command.h"
+#include "kedge/version.h"
 
 static const struct command *const commands[] = {
 	&command_serve,  &command_guard,  &command_run,   &command_call, &command_ls,

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/time.h"
+#include "kedge/version.h"
 #include "services/assistant/assistant.h"
 #include "services/params.h"
 #include "wire/json.h"
