@@ -255,7 +255,7 @@ int names_rename(const struct actor *actor, struct spot from, const char *from_n
 	r = check_target(actor, dir, source, target, kind);
 	if (r < 0)
 		return r;
-	if (kind == RENAME_BOTH) {
+	if (target && kind == RENAME_BOTH) {
 		swap_entries(source, target, actor);
 		return 0;
 	}

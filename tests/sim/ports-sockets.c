@@ -109,6 +109,12 @@ static int port_listener_queued(void *ctx, int fd)
 	return CALL(g, "listener_queued", "", NULL, false, call_socket(g, fd)->queued > 0);
 }
 
+/* Whether a client that gets to @inode, NULL for none, would be listened to. */
+static bool lives(const struct inode *inode)
+{
+	return inode && inode->kind == INODE_SOCKET && socket_lives(inode->socket);
+}
+
 static int probe(struct guard_process *g, int dir, const char *name, int type)
 {
 	struct socket *s;
@@ -129,11 +135,9 @@ static int probe(struct guard_process *g, int dir, const char *name, int type)
 	case -ENOENT:
 		return PROBE_GONE;
 	case -ECONNREFUSED:
-		return at.inode->kind == INODE_SOCKET && socket_lives(at.inode->socket)
-			       ? PROBE_UNSETTLED
-			       : PROBE_STALE;
+		return lives(at.inode) ? PROBE_UNSETTLED : PROBE_STALE;
 	default:
-		return at.inode && socket_lives(at.inode->socket) ? PROBE_LIVE : PROBE_UNKNOWN;
+		return lives(at.inode) ? PROBE_LIVE : PROBE_UNKNOWN;
 	}
 }
 
