@@ -150,6 +150,7 @@ struct kedge_allow {
  * @idle_ms:     ... that nothing came from, and nothing is in flight for; 0: never
  * @stalled_ms:  ... that takes nothing of what waits for it; 0: never
  * @fallback:    for methods that no row names; may be NULL
+ * @fallback_upload: what is done with bodies in chunks that belong to it
  * @on_log:      a happening in words; each streak is told once; may be NULL
  * @on_open:     a client was let in; may be NULL
  * @on_close:    a connection is gone; what it asked later is void; may be NULL
@@ -170,6 +171,7 @@ struct kedge_server_options {
 	unsigned idle_ms;
 	unsigned stalled_ms;
 	kedge_fallback_fn *fallback;
+	enum kedge_upload fallback_upload;
 	void (*on_log)(enum kedge_server_event event, const char *line, void *userdata);
 	void (*on_open)(uint64_t client, const struct kedge_peer *peer, void *userdata);
 	void (*on_close)(uint64_t client, void *userdata);

@@ -107,6 +107,12 @@ KEDGE_PUBLIC int kedge_uvclient_call(struct kedge_uvclient *client, const struct
 /* As kedge_caller_cancel(). */
 KEDGE_PUBLIC int kedge_uvclient_cancel(struct kedge_uvclient *client, uint64_t number);
 
+/* Drop the connection, what waits to be sent with it, and make another: for an upload that
+ * cannot be completed, since chunks carry no id and its end would pass for the body's. What
+ * is in flight is told KEDGE_OUTCOME_LOST, or is sent again. No failure is told. From a
+ * callback of its own it takes effect when that has returned. */
+KEDGE_PUBLIC void kedge_uvclient_reset(struct kedge_uvclient *client);
+
 /* The caller beneath: for uploads, answers to the server's requests, ids. What it has to
  * say is sent when the callback has returned, or by kedge_uvclient_flush(). Borrowed. */
 KEDGE_PUBLIC struct kedge_caller *kedge_uvclient_caller(struct kedge_uvclient *client);

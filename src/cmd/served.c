@@ -150,6 +150,7 @@ static int open_server(struct served *s, struct kedge_error *error)
 		.idle_ms = (unsigned)o->idle_ms,
 		.stalled_ms = (unsigned)o->stalled_ms,
 		.fallback = o->forward.count ? fallback : NULL,
+		.fallback_upload = KEDGE_UPLOAD_STREAM,
 		.on_log = on_server_log,
 		.on_open = on_open,
 		.on_close = on_close,

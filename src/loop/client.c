@@ -253,7 +253,8 @@ static enum kedge_upload on_upload(struct kedge_conn *conn, const struct kedge_r
 
 	(void)conn;
 	if (!entry)
-		return c->server->options.fallback ? KEDGE_UPLOAD_COLLECT : KEDGE_UPLOAD_STREAM;
+		return c->server->options.fallback ? c->server->options.fallback_upload
+						   : KEDGE_UPLOAD_STREAM;
 	return method_is_allowed(entry, c) ? entry->method->upload : KEDGE_UPLOAD_STREAM;
 }
 

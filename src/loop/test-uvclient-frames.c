@@ -180,12 +180,66 @@ static void test_an_upload_waits_for_its_server(void **state)
 	assert_string_equal(told, "12582912");
 }
 
+/* A body that is begun and does not come to its end. */
+static void upload_half(struct world *w)
+{
+	struct kedge_ask question = { .method = "up",
+				      .body_kind = KEDGE_BODY_STREAMED,
+				      .on_reply = on_reply,
+				      .userdata = w };
+	uint64_t number = 0;
+
+	assert_int_equal(kedge_uvclient_call(w->client, &question, &number), 0);
+	assert_int_equal(kedge_caller_upload(kedge_uvclient_caller(w->client), number,
+					     (struct kedge_span){ chunk, sizeof(chunk) }),
+			 0);
+	kedge_uvclient_flush(w->client);
+}
+
+static void reset_when_told(const struct kedge_reply *reply, void *userdata)
+{
+	struct world *w = userdata;
+
+	kedge_uvclient_reset(w->client);
+	/* It takes effect after this. */
+	assert_true(kedge_uvclient_is_connected(w->client));
+	on_reply(reply, w);
+}
+
+/* An upload that is broken off: the server has half of it, and must not answer as if that
+ * were all. */
+static void test_a_reset_breaks_an_upload_off(void **state)
+{
+	struct world *w = *state;
+	struct kedge_ask last = { .method = "up",
+				  .body_kind = KEDGE_BODY_WHOLE,
+				  .body = S("abc"),
+				  .on_reply = reset_when_told,
+				  .userdata = w };
+
+	start(w, streams);
+	until(w, &w->connections, 1);
+	upload_half(w);
+	kedge_uvclient_reset(w->client);
+	assert_int_equal(w->lost, 1);
+	until(w, &w->connections, 2);
+	assert_int_equal(kedge_uvclient_call(w->client, &last, NULL), 0);
+	upload_half(w);
+	until(w, &w->connections, 3);
+	assert_int_equal(w->results, 1);
+	assert_int_equal(w->lost, 2);
+	/* Asked for and not suffered: nobody needs to be told. */
+	assert_int_equal(w->failures, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_stream_waits_for_its_reader, begin_frames,
 						end),
 		cmocka_unit_test_setup_teardown(test_an_upload_waits_for_its_server, begin_frames,
+						end),
+		cmocka_unit_test_setup_teardown(test_a_reset_breaks_an_upload_off, begin_frames,
 						end),
 	};
 

@@ -36,7 +36,7 @@ void uvclient_transmit(struct kedge_uvclient *u)
 	/* Also where all of it goes at once: whoever stopped there waits for on_writable. */
 	if (kedge_caller_output_bytes(u->caller) >= UVCLIENT_WRITABLE_BYTES)
 		u->clogged = true;
-	while (u->link && kedge_caller_output(u->caller, &data, &size)) {
+	while (u->link && !u->freed && !u->reset && kedge_caller_output(u->caller, &data, &size)) {
 		ssize_t n = send(u->link->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
@@ -94,7 +94,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	uvclient_transmit(u);
 	if (u->clogged && kedge_caller_output_bytes(u->caller) < UVCLIENT_WRITABLE_BYTES) {
 		u->clogged = false;
-		if (u->options.on_writable)
+		if (u->options.on_writable && !u->freed)
 			u->options.on_writable(u->options.userdata);
 	}
 	u->busy = false;

@@ -20,7 +20,7 @@ static void say(struct kedge_uvclient *u, enum kedge_uvclient_event event, const
 	char line[LINE_MAX_BYTES];
 	va_list args;
 
-	if (!u->options.on_log)
+	if (!u->options.on_log || u->freed)
 		return;
 	va_start(args, format);
 	(void)vsnprintf(line, sizeof(line), format, args);
@@ -77,6 +77,24 @@ void uvclient_failed(struct kedge_uvclient *u, int error)
 	if (was_connected && u->options.on_connection)
 		u->options.on_connection(0, u->options.userdata);
 	kedge_caller_lost(u->caller);
+}
+
+void uvclient_restart(struct kedge_uvclient *u)
+{
+	bool was_connected = u->state == UVCLIENT_CONNECTED;
+
+	u->busy = true;
+	u->reset = false;
+	u->clogged = false;
+	if (was_connected) {
+		uvclient_link_close(u);
+		u->state = UVCLIENT_CONNECTING;
+		(void)uv_timer_start(&u->retry, uvclient_on_retry, 0, 0);
+		if (u->options.on_connection)
+			u->options.on_connection(0, u->options.userdata);
+	}
+	kedge_caller_lost(u->caller);
+	u->busy = false;
 }
 
 void uvclient_proven(struct kedge_uvclient *u)

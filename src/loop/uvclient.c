@@ -99,6 +99,8 @@ void uvclient_settle(struct kedge_uvclient *u)
 		end(u);
 		return;
 	}
+	if (u->reset)
+		uvclient_restart(u);
 	uvclient_transmit(u);
 	uvclient_poll(u);
 	plan_deadline(u);
@@ -221,6 +223,12 @@ int kedge_uvclient_cancel(struct kedge_uvclient *u, uint64_t number)
 	u->busy = was_busy;
 	uvclient_settle(u);
 	return r;
+}
+
+void kedge_uvclient_reset(struct kedge_uvclient *u)
+{
+	u->reset = true;
+	uvclient_settle(u);
 }
 
 struct kedge_caller *kedge_uvclient_caller(struct kedge_uvclient *u)

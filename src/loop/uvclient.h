@@ -53,6 +53,7 @@ struct kedge_uvclient {
 
 	bool busy; /* callbacks are running: what they ask for is done after them */
 	bool freed;
+	bool reset;   /* kedge_uvclient_reset() was called */
 	bool paused;  /* do not read */
 	bool clogged; /* on_writable is owed */
 };
@@ -76,6 +77,8 @@ void uvclient_poll(struct kedge_uvclient *u);
 /* uvclient-retry.c */
 
 void uvclient_on_retry(uv_timer_t *timer);
+/* Drop the connection and make another at once. */
+void uvclient_restart(struct kedge_uvclient *u);
 /* The connection is gone, or could not be made. */
 void uvclient_failed(struct kedge_uvclient *u, int error);
 /* The server has shown that it serves. */

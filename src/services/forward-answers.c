@@ -7,6 +7,13 @@
 #include "services/forwarding.h"
 #include "wire/json.h"
 
+struct passed *passed_find(const struct forward *f, struct kedge_later later)
+{
+	struct open *open = open_find(&f->open, later);
+
+	return open ? container_of(open, struct passed, open) : NULL;
+}
+
 void passed_free(struct passed *p)
 {
 	if (!p->subscribed)
@@ -109,9 +116,7 @@ void passed_on_chunk(struct kedge_span chunk, void *userdata)
 
 void passed_on_writable(struct kedge_server *server, struct kedge_later later, void *userdata)
 {
-	struct forward *f = userdata;
-	struct open *open = open_find(&f->open, later);
-	struct passed *p = open ? container_of(open, struct passed, open) : NULL;
+	struct passed *p = passed_find(userdata, later);
 	int r = 0;
 
 	if (!p)
@@ -184,15 +189,17 @@ void passed_on_reply(const struct kedge_reply *reply, void *userdata)
 
 void passed_on_cancel(struct kedge_server *server, struct kedge_later later, void *userdata)
 {
-	struct forward *f = userdata;
-	struct open *open = open_find(&f->open, later);
-	struct passed *p = open ? container_of(open, struct passed, open) : NULL;
+	struct passed *p = passed_find(userdata, later);
 
 	(void)server;
 	if (!p)
 		return;
 	/* Nothing waits for room any more. */
 	set_blocked(p, false);
+	if (p->uploading) {
+		upload_break_off(p);
+		return;
+	}
 	/* One that is over there already is not told of: then it is done here. */
 	if (kedge_uvclient_cancel(p->line->client, p->number) < 0)
 		passed_free(p);

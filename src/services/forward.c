@@ -21,6 +21,7 @@ int forward_new(struct forward **ret_forward, const struct service_context *cont
 	f->protocol = protocol;
 	list_init(&f->upstreams);
 	f->row = (struct kedge_method){ .userdata = f,
+					.on_body = upload_on_body,
 					.on_cancel = passed_on_cancel,
 					.on_writable = passed_on_writable };
 	*ret_forward = f;
@@ -87,7 +88,8 @@ int forward_add(struct forward *f, const char *prefix, const char *socket,
 
 static void on_log(enum kedge_uvclient_event event, const char *text, void *userdata)
 {
-	struct upstream *u = userdata;
+	const struct line *line = userdata;
+	struct upstream *u = line->upstream;
 	const struct service_context *c = &u->forward->context;
 	bool failed = event == KEDGE_UVCLIENT_FAILED;
 	char words[512];
@@ -102,9 +104,10 @@ static void on_log(enum kedge_uvclient_event event, const char *text, void *user
 /* The client's connection to that server, made where there is none yet. */
 static struct line *find_line(struct forward *f, uint64_t client, struct upstream *u)
 {
-	struct kedge_uvclient_options options = {
-		.size = sizeof(options), .protocol = f->protocol, .on_log = on_log, .userdata = u
-	};
+	struct kedge_uvclient_options options = { .size = sizeof(options),
+						  .protocol = f->protocol,
+						  .on_writable = upload_on_writable,
+						  .on_log = on_log };
 	struct line *first = map_get(&f->lines, client), *line = first;
 
 	while (line && line->upstream != u)
@@ -116,6 +119,7 @@ static struct line *find_line(struct forward *f, uint64_t client, struct upstrea
 		return NULL;
 	*line = (struct line){ .next = first, .upstream = u };
 	list_init(&line->subscriptions);
+	options.userdata = line;
 	if (kedge_uvclient_new(&line->client, f->context.loop, u->path, &options, NULL) < 0) {
 		free(line);
 		return NULL;
@@ -184,6 +188,7 @@ static int pass(struct passed *p, const struct kedge_call *call, const char *met
 		return -ENOMEM;
 	if (buf_size(&params))
 		ask.params = (struct kedge_span){ buf_front(&params), buf_size(&params) };
+	p->uploading = call->body_kind == KEDGE_BODY_STREAMED;
 	return kedge_uvclient_call(p->line->client, &ask, &p->number);
 }
 

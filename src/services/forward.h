@@ -1,10 +1,10 @@
 /*
  * Forwarding: methods of a prefix are passed on to a server that has them.
  *
- * Answers, errors, bodies and streams come back as they were given, a slow reader
- * pauses the server that streams, and a request that is cancelled here is cancelled
- * there. Each client has a connection of its own there, so that one that is slow, or
- * goes, is so there too and concerns nobody else. It is made with the client's
+ * Answers, errors, bodies and streams come back as they were given, bodies in chunks
+ * go there as they come; a slow reader pauses whoever sends, here and there, and a request that is
+ * cancelled here is cancelled there. Each client has a connection of its own there, so that one
+ * that is slow, or goes, is so there too and concerns nobody else. It is made with the client's
  * first call, and again when it is lost; what was under way then fails with 502.
  */
 #pragma once

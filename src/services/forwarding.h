@@ -22,6 +22,7 @@ struct line {
 	struct upstream *upstream;
 	struct kedge_uvclient *client;
 	unsigned blocked;          /* streams that wait for the client: nothing is read meanwhile */
+	struct kedge_later held;   /* the request whose body waits for the server */
 	struct list subscriptions; /* struct passed, of the protocol that is lines */
 };
 
@@ -31,6 +32,7 @@ struct passed {
 	struct line *line;
 	struct forward *forward;
 	uint64_t number;
+	bool uploading; /* its body is under way */
 	bool streaming, blocked, over;
 	struct list link;   /* line.subscriptions, where it is one */
 	uint64_t client;    /* who has it */
@@ -50,6 +52,7 @@ struct forward {
 };
 
 /* forward-answers.c */
+struct passed *passed_find(const struct forward *f, struct kedge_later later);
 void passed_free(struct passed *p);
 /* No answer came, or none will: say why not. */
 void passed_fail(struct passed *p, int status, const char *why);
@@ -60,6 +63,14 @@ void passed_on_cancel(struct kedge_server *server, struct kedge_later later, voi
 /* A reply's error, as it is passed on. @code: of CODE_SIZE; @text: allocated, may be NULL. */
 #define FORWARD_CODE_SIZE 65
 struct kedge_rpc_error passed_error(const struct kedge_reply *reply, char *code, char **ret_text);
+
+/* forward-upload.c */
+void upload_on_body(struct kedge_server *server, struct kedge_later later, struct kedge_span piece,
+		    void *userdata);
+/* The server takes more; @userdata: the line. */
+void upload_on_writable(void *userdata);
+/* The rest of a body will not come: the server must not take what it has for the whole. */
+void upload_break_off(struct passed *p);
 
 /* forward-subscribe.c */
 bool forward_is_subscribe(const struct forward *f, const char *method);

@@ -9,7 +9,7 @@ import { ask as askLines, connect } from '../gateway/lib.mjs';
 // What it was asked, who was cancelled, how many connections it has.
 class Upstream {
 	constructor(socket) {
-		Object.assign(this, { socket, asked: [], cancelled: [], clients: new Set(), sent: 0 });
+		Object.assign(this, { socket, asked: [], cancelled: [], clients: new Set(), sent: 0, got: 0, ends: 0, gone: 0 });
 	}
 
 	async start() {
@@ -25,21 +25,37 @@ class Upstream {
 	serve(c) {
 		let rest = Buffer.alloc(0), request = null;
 		this.clients.add(c);
-		c.on('close', () => this.clients.delete(c));
+		c.on('close', () => (this.clients.delete(c), this.gone++));
 		c.on('error', () => {});
 		c.on('data', (d) => {
 			rest = Buffer.concat([rest, d]);
 			while (rest.length >= 4 && rest.length >= 4 + rest.readUInt32BE()) {
 				const bytes = rest.subarray(4, 4 + rest.readUInt32BE());
 				rest = rest.subarray(4 + bytes.length);
-				if (request) request.body = Buffer.from(bytes);
+				if (request) request.body = Buffer.concat([request.body ?? ZERO.subarray(4), bytes]);
 				else request = JSON.parse(bytes);
 				if (request.headers?.['content-length'] && !request.body) continue;
+				if (request.headers?.['transfer-encoding'] && !this.took(c, request, bytes)) continue;
 				this.asked.push(request);
-				this.answer(c, request);
+				if (request.method !== 'x.early') this.answer(c, request);
 				request = null;
 			}
 		});
+	}
+
+	// Of a body in chunks. Return: whether it is complete.
+	took(c, request, bytes) {
+		if (!request.body) {
+			if (request.method === 'x.early') this.answer(c, request);
+			if (request.method === 'x.slow') c.pause();
+			return false;
+		}
+		this.got += bytes.length;
+		this.ends += bytes.length === 0;
+		if (request.method === 'x.drop') c.destroy();
+		// Not kept, so that there may be a lot of it.
+		if (request.method === 'x.slow') request.body = ZERO.subarray(4);
+		return bytes.length === 0;
 	}
 
 	answer(c, { id, method, params, body }) {
@@ -47,6 +63,8 @@ class Upstream {
 		const chunked = { headers: { 'x-kind': 'stream', 'transfer-encoding': 'chunked' } };
 		if (method === 'x.echo') say({ result: params });
 		else if (method === 'x.nothing') say({});
+		else if (method === 'x.early') say({ error: 'enough', statusCode: 413 });
+		else if (method === 'x.slow') say({ result: this.got });
 		else if (method === 'x.fail') say({ error: 'no "good"', statusCode: 409, errorCode: 'CONFLICT', errorDetails: [1] });
 		else if (method === 'x.odd') say({ error: { why: 1 } });
 		else if (method === 'x.body')
@@ -144,6 +162,83 @@ forwarded('a slow reader pauses the server that streams', async (server, up) => 
 	// The address sanitizer keeps what was freed for a while.
 	same(hwmKiB(server.child.pid) - before < (process.env.SANITIZE ? 300000 : 16384), true);
 	c.destroy();
+});
+
+const CHUNKED = { 'transfer-encoding': 'chunked' };
+
+forwarded('a body in chunks goes there as it comes', async ({ socket }, up) => {
+	const c = await Client.connect(socket);
+	c.write(message({ id: 'u', method: 'x.body', headers: { ...CHUNKED, 'x-a': 'b' } }), frame('first'));
+	await until(() => up.got === 5, 'the first chunk is there before the last was sent');
+	c.write(frame('-'), frame('last'), ZERO, message({ id: 'e', method: 'x.echo', params: 1 }));
+	await c.whole(1);
+	same([c.got[0].body.toString(), c.got[1].envelope.result], ['first-last', 1]);
+	same(up.asked[0].headers, { 'x-a': 'b', ...CHUNKED });
+	c.destroy();
+});
+
+forwarded('a server that does not read pauses who sends it a body', async (server, up) => {
+	const c = await Client.connect(server.socket);
+	const before = hwmKiB(server.child.pid);
+	const piece = frame(Buffer.alloc(65536, 'x'));
+	let sent = 0;
+	c.write(message({ id: 'u', method: 'x.slow', headers: CHUNKED }));
+	const send = async () => {
+		for (; sent < 1600; sent++) if (!c.socket.write(piece)) await Upstream.room(c.socket);
+		c.write(ZERO, message({ id: 'e', method: 'x.echo', params: 2 }));
+	};
+	const done = send();
+	// Until nothing moves any more: what is on the way fits in buffers.
+	for (let last = -1; last !== sent; await new Promise((r) => setTimeout(r, 300))) last = sent;
+	same(sent > 4 && sent < 256, true);
+	for (let i = 0; i < 30; i++) same((await call(server.socket, 'x.echo', i)).result, i);
+	for (const peer of up.clients) peer.resume();
+	await done;
+	await c.whole(1);
+	same(c.got.map((g) => g.envelope.result), [1600 * 65536, 2]);
+	same(hwmKiB(server.child.pid) - before < (process.env.SANITIZE ? 300000 : 16384), true);
+	c.destroy();
+});
+
+forwarded('a body that is answered early, or lost there, is skipped', async (server, up) => {
+	const c = await Client.connect(server.socket);
+	const say = async (n, method) => {
+		c.write(message({ id: `${n}`, method, headers: CHUNKED }), frame('a'));
+		const answer = await c.whole(n);
+		// The rest of it is still the request's.
+		for (let i = 0; i < 100; i++) c.write(frame(Buffer.alloc(30000, 'b')));
+		c.write(ZERO);
+		return answer.envelope;
+	};
+	same((await say(0, 'x.early')).error, 'enough');
+	same((await say(1, 'x.drop')).statusCode, 502);
+	const before = up.clients.size;
+	c.write(message({ id: '2', method: 'x.nobody.here', headers: CHUNKED }), frame('a'), ZERO,
+		message({ id: '3', method: 'echo', params: { value: 1 } }));
+	await c.whole(3);
+	same(c.got.slice(2).map((g) => g.envelope.statusCode ?? g.envelope.result).sort(), [502, { echoed: 1 }]);
+	same(up.clients.size <= before, true);
+	c.destroy();
+});
+
+forwarded('half a body never passes for a whole one', async ({ socket }, up) => {
+	const c = await Client.connect(socket);
+	c.write(message({ id: 'u', method: 'x.body', headers: CHUNKED }), frame('half'));
+	await until(() => up.got === 4, 'it begins');
+	c.destroy();
+	await until(() => up.clients.size === 0, 'its connection there goes');
+	const { gone } = up;
+	// Nor where the client stays: a chunk that is too large ends the request.
+	const d = await Client.connect(socket);
+	const header = Buffer.alloc(4);
+	header.writeUInt32BE(200 << 20);
+	d.write(message({ id: 'u', method: 'x.body', headers: CHUNKED }), frame('half'));
+	await until(() => up.got === 8, 'it begins again');
+	d.write(header);
+	same((await d.whole(0)).envelope.statusCode, 413);
+	await until(() => up.gone > gone, 'that connection there goes as well');
+	same([up.ends, up.asked.length, up.cancelled.length], [0, 0, 0]);
+	d.destroy();
 });
 
 forwarded('$cancel and a client that goes away are passed on', async ({ socket }, up) => {
