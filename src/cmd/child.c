@@ -26,7 +26,7 @@ static void set_number(const char *name, long value)
  * other's place. Return: 0 or -errno. */
 static int place(const int *fds, int count, int *report)
 {
-	int moved[CHILD_FDS_MAX + 1];
+	int moved[CHILD_FDS_MAX + 1] = { 0 };
 
 	for (int i = 0; i <= count; i++) {
 		moved[i] = fcntl(i < count ? fds[i] : *report, F_DUPFD_CLOEXEC,

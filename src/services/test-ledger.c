@@ -41,7 +41,7 @@ static void assert_valid(const char *text)
 
 static void assert_has(const char *text, const char *part)
 {
-	if (!strstr(text, part))
+	if (!text || !strstr(text, part))
 		fail_msg("no \"%s\" in: %s", part, text ? text : "nothing");
 }
 
