@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the examples of the man pages and of README, as they are printed. TAP.
+"""Run the examples of the man pages, of README and of docs/, as they are printed. TAP.
 
 examples.py PAGES-DIRECTORY KEDGE PEER INCLUDE-DIRECTORY CC... [LIBKEDGE.SO]
 
@@ -8,11 +8,13 @@ A comment before a block of a page says what is to be done with it:
     ; run [as root] [with PROGRAM]: SETUP   its "$ " lines are commands, the others what they print
     ; file: PATH                            the text of a file that the examples find there
     ; c: LIBRARY                            a program, which ends with 0
+    ; elsewhere: WHERE                      run by another test
 
-/run, /srv, /etc/kedge and /var/log are below a directory of the test's own. In what is printed, any
-number stands for any other, "..." for any text, a line of "..." for any lines, and the user "redis"
-for any user. Who removed a path may be gone before it could be asked for its name. In README the
-comments are those of HTML."""
+/run, /srv, /tmp, /etc/kedge and /var/log are below a directory of the test's own, which /home/u
+stands for. In what is printed, any number stands for any other, "..." for any text, a line of "..."
+for any lines, and the user "redis" for any user. Who removed a path is told to root, and may be
+gone before it could be asked for its name. In Markdown the comments are those of HTML; in README
+every block has one, but the first."""
 import os, re, shutil, signal, subprocess, sys, tempfile, time
 
 PAGES, KEDGE, PEER, INCLUDE = (os.path.abspath(a) for a in sys.argv[1:5])
@@ -66,14 +68,30 @@ def blocks(page):
                 mark, block = None, None
             elif block is not None:
                 block.append(line)
-            elif line == "```":
+            elif re.fullmatch(r"```\w*", line):
                 block = []
-            elif re.match(r"; |<!-- run", line):
+            elif re.match(r"; |<!-- (run|file|c|elsewhere)\b", line):
                 mark = re.sub(r"^; |^<!-- | -->$", "", line)
 
 
+def unmarked(page):
+    """What a reader might copy and nobody runs: (number of the line, the line)."""
+    with open(os.path.join(PAGES, page)) as f:
+        lines = f.read().split("\n")
+    fenced, first = False, True
+    for n, line in enumerate(lines, 1):
+        if line.startswith("```"):
+            fenced = not fenced
+            if fenced and not re.match(r"<!-- (run|file|c|elsewhere)\b", lines[n - 2]):
+                yield n, line
+        elif not fenced and line.startswith("    ") and not first:
+            yield n, line
+        first = first and not line.startswith("**")
+
+
 def below(text, top):
-    return re.sub(r"(?<![\w./-])/(run|srv|etc/kedge|var/log)/", top + r"/\1/", text)
+    text = re.sub(r"(?<![\w./-])/(run|srv|tmp|etc/kedge|var/log)/", "\0" + r"/\1/", text)
+    return re.sub(r"(?<![\w./-])/home/u/", "\0/", text).replace("\0", top)
 
 
 def pattern(lines, top):
@@ -84,12 +102,14 @@ def pattern(lines, top):
             parts.append(r"(?:.*\n)*?")
             continue
         text = re.sub(r"by rm \(.*?\)", "\6", below(line, "\2"))
+        text = re.sub(r"lost \(unlinked\)$", "lost (unlinked)\7", text)
         text = re.sub(r"\d+(\.\d+)? (ns|us|ms|s)\b", "\1", text)
         text = re.sub(r"(?<![\w./-])redis(?![\w./-])", "\3", text).replace("...", "\4")
         text = re.sub(r" +", " ", re.sub(r"\d+", "\5", text))
         text = re.escape(text).replace("\\ ", " +").replace("\1", r"[\d.]+ (?:ns|us|ms|s)")
         text = text.replace("\2", re.escape(top)).replace("\3", r"(?:uid )?[\w-]+")
         text = text.replace("\6", r"by (?:rm \(.*\)|pid \d+, which is gone)")
+        text = text.replace("\7", r"(?:, by .*)?")
         parts.append(text.replace("\4", ".*").replace("\5", r"\d+") + "\n")
     return "".join(parts)
 
@@ -129,14 +149,39 @@ def furnish(top, files):
     os.makedirs(top + "/run/x")
     os.symlink(KEDGE, top + "/bin/kedge")
     shutil.copy(PEER, top + "/bin/redis-server")
-    with open(top + "/server", "w") as f:
-        f.write("#!/bin/sh\nexec redis-server inherit >/dev/null\n")
-    os.chmod(top + "/server", 0o755)
+    script(top + "/server", "exec redis-server inherit >/dev/null\n")
+    if LIBRARY and shutil.which("pkg-config"):
+        install_library(top)
+    for path in "/tmp", "/srv/assistant":
+        os.makedirs(top + path)
     for path, lines in files.items():
         os.makedirs(os.path.dirname(top + path), exist_ok=True)
-        os.makedirs(top + "/srv/assistant", exist_ok=True)
         with open(top + path, "w") as f:
             f.write(below("\n".join(lines) + "\n", top))
+
+
+def script(path, text):
+    with open(path, "w") as f:
+        f.write("#!/bin/sh\n" + text)
+    os.chmod(path, 0o755)
+
+
+def install_library(top):
+    """kedge.pc as it will be installed, and what it names, below @top."""
+    pc = os.path.join(os.path.dirname(LIBRARY), "..", "meson-private")
+    command = ["pkg-config", "--define-variable=prefix=" + top + "/usr"]
+    where = subprocess.run([*command, "--variable=libdir", pc + "/kedge.pc"], check=True, text=True,
+                           stdout=subprocess.PIPE).stdout.strip()
+    os.makedirs(where)
+    os.makedirs(top + "/pc")
+    os.symlink(INCLUDE, top + "/usr/include")
+    os.symlink(pc + "/kedge.pc", top + "/pc/kedge.pc")
+    for name in "libkedge.so", os.path.basename(os.path.realpath(LIBRARY)), "libkedge.so.0":
+        if not os.path.lexists(where + "/" + name):
+            os.symlink(os.path.realpath(LIBRARY), where + "/" + name)
+    script(top + "/bin/cc", 'exec %s "$@" -Wl,-rpath,%s\n' % (" ".join(shutil.which(word) or word for word in CC), where))
+    script(top + "/bin/pkg-config", 'export PKG_CONFIG_PATH=%s/pc\nexec %s %s "$@"\n' %
+           (top, shutil.which("pkg-config"), command[1]))
 
 
 def commands(lines):
@@ -190,19 +235,30 @@ def why_not(mark):
     if " as root" in mark.partition(":")[0] and not is_mighty():
         return "needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN"
     program = re.match(r"run.* with (\w+)", mark.partition(":")[0])
-    if program and not shutil.which(program[1]):
+    if program and program[1] != "cc" and not shutil.which(program[1]):
         return "no %s here" % program[1]
-    return "no library to link with" if mark.startswith("c:") and not LIBRARY else None
+    if program and program[1] == "cc" and not shutil.which("pkg-config"):
+        return "no pkg-config here"
+    if (mark.startswith("c:") or program and program[1] == "cc") and not LIBRARY:
+        return "no library to link with"
+    return None
 
 
 def main():
     pages = [page for page in sorted(os.listdir(PAGES)) if page.endswith(".scd")]
-    all_blocks = [(page, *block) for page in [*pages, "../README.md"] for block in blocks(page)]
-    files = {mark[6:]: lines for _, _, mark, lines in all_blocks if mark.startswith("file: ")}
-    cases = [block for block in all_blocks if not block[2].startswith("file: ")]
-    failed = 0
-    print("1..%d" % len(cases))
-    for i, (page, line, mark, lines) in enumerate(cases, 1):
+    pages += ["../README.md"] + ["../docs/" + page for page in sorted(os.listdir(PAGES + "/../docs"))
+                                 if page.endswith(".md")]
+    all_blocks = [(page, *block) for page in pages for block in blocks(page)]
+    files = {"/" + mark[6:].lstrip("/"): lines for _, _, mark, lines in all_blocks
+             if mark.startswith("file: ")}
+    cases = [block for block in all_blocks if not re.match("file: |elsewhere: ", block[2])]
+    loose = list(unmarked("../README.md"))
+    failed = bool(loose)
+    print("1..%d" % (len(cases) + 1))
+    print("%sok 1 - README.md: every block is run" % ("not " if loose else ""))
+    for line in loose:
+        print("# line %d: %s" % line)
+    for i, (page, line, mark, lines) in enumerate(cases, 2):
         what, skip = "%s:%d: %s" % (page, line, mark), why_not(mark)
         if skip:
             print("ok %d - %s # SKIP %s" % (i, what, skip), flush=True)
