@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""The pages in Markdown: none unreachable, no link dead, each drawing sound and shown. TAP.
+
+docs.py SOURCE-ROOT"""
+import os, re, sys
+import xml.etree.ElementTree as tree
+
+root = os.path.abspath(sys.argv[1])
+SKIP = re.compile(r"^(build|subprojects|workspace|\.)")
+number = failed = 0
+
+
+def read(*names):
+    with open(os.path.join(root, *names)) as f:
+        return f.read()
+
+
+def check(what, wrong):
+    global number, failed
+    number += 1
+    failed += bool(wrong)
+    print("%sok %d - %s" % ("not " if wrong else "", number, what))
+    for line in wrong:
+        print("# " + line)
+
+
+def files(ending):
+    for where, folders, names in os.walk(root):
+        folders[:] = [f for f in folders if not SKIP.match(f)]
+        for name in names:
+            if name.endswith(ending):
+                yield os.path.relpath(os.path.join(where, name), root)
+
+
+def prose(page):
+    """Without blocks of code and inline code: what is in them is no link."""
+    text = re.sub(r"^```.*?^```", "", read(page), flags=re.M | re.S)
+    return re.sub(r"`[^`\n]*`", "`", text)
+
+
+def links(page):
+    """(file, anchor) of each relative link and picture."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        path = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+        yield path, anchor
+
+
+def anchors(page):
+    """As GitHub makes them from the headings; of one that is there again, with a number."""
+    seen = {}
+    for heading in re.findall(r"^#+ (.*)", re.sub(r"^```.*?^```", "", read(page), flags=re.M | re.S), re.M):
+        heading = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", heading).replace(" ", "-")
+        seen[anchor] = seen.get(anchor, -1) + 1
+        yield anchor + ("-%d" % seen[anchor] if seen[anchor] else "")
+
+
+def dead(page):
+    for path, anchor in links(page):
+        if not os.path.exists(os.path.join(root, path)):
+            yield "%s: no %s" % (page, path)
+        elif anchor and path.endswith(".md") and anchor not in anchors(path):
+            yield "%s: no heading #%s in %s" % (page, anchor, path)
+
+
+def reachable(start):
+    found, new = set(), {start}
+    while new:
+        page = new.pop()
+        found.add(page)
+        new |= {path for path, _ in links(page) if path.endswith(".md")} & set(pages) - found
+    return found
+
+
+def sources(text):
+    """Files of the sources that a text or a drawing names: "guard/look.c", "guard/act.c, publish.c"."""
+    for folder, names in re.findall(r"\b(base|wire|guard|rpc|sys|api|loop|services|cmd)/([a-z/-]+\.[ch]"
+                                    r"(?:, [a-z-]+\.[ch])*)", text):
+        yield from ("src/%s/%s" % (folder, name) for name in names.split(", "))
+
+
+def unsound(drawing):
+    try:
+        tree.parse(os.path.join(root, drawing))
+    except tree.ParseError as e:
+        yield str(e)
+        return
+    text = read(drawing)
+    yield from (name + " is not there" for name in sources(text)
+                if not os.path.exists(os.path.join(root, name)))
+    if "prefers-color-scheme: dark" not in text:
+        yield "no colours for a dark page"
+    if "<title" not in text:
+        yield "no title for whoever cannot see it"
+
+
+pages = sorted(files(".md"))
+check("every page is reached from README.md", sorted(set(pages) - reachable("README.md")))
+for page in pages:
+    check(page + ": no dead link", list(dead(page)))
+shown = {path for page in pages for path, _ in links(page)}
+for drawing in sorted(files(".svg")):
+    check(drawing + ": sound, and shown", list(unsound(drawing)) + ([] if drawing in shown else ["shown nowhere"]))
+for page in "docs/architecture.md", "docs/how-it-works.md", "CONTRIBUTING.md":
+    if page in pages:
+        check(page + ": the sources that it names are there",
+              [name for name in sources(read(page)) if not os.path.exists(os.path.join(root, name))])
+print("1..%d" % number)
+sys.exit(1 if failed else 0)
