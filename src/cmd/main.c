@@ -1,8 +1,5 @@
-#include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -13,46 +10,6 @@ static const struct command *const commands[] = {
 	&command_serve,  &command_guard,  &command_run,   &command_call, &command_ls,
 	&command_status, &command_events, &command_check, &command_wait, &command_rescue,
 };
-
-void usage_complain(const char *format, ...)
-{
-	va_list args;
-
-	fputs("kedge: ", stderr);
-	va_start(args, format);
-	(void)vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-}
-
-int parse_number(const char *text, int64_t low, int64_t high, int64_t *ret)
-{
-	char *end;
-	long long value;
-
-	errno = 0;
-	value = strtoll(text, &end, 10);
-	if (errno || end == text || *end || strchr(" \t\n\v\f\r", *text) || value < low ||
-	    value > high)
-		return -EINVAL;
-	*ret = value;
-	return 0;
-}
-
-int parse_seconds(const char *text, int64_t max_s, int64_t *ret_ms)
-{
-	char *end;
-	double value;
-
-	/* strtod() would take white space, signs, hex, "inf" and "nan" as well. */
-	if (!*text || strspn(text, "0123456789.") != strlen(text))
-		return -EINVAL;
-	value = strtod(text, &end);
-	if (*end || value > (double)max_s)
-		return -EINVAL;
-	*ret_ms = (int64_t)(value * 1000);
-	return 0;
-}
 
 static void print_help(FILE *to)
 {

@@ -214,6 +214,7 @@ test('help fits a screen', async () => {
 	}
 	same(kedge([]).status, 2);
 	same(kedge(['nonsense']).status, 2);
+	same(kedge(['non\nsense\x1b[2J']).stderr, "kedge: 'non?sense?[2J' is no command; kedge --help lists them\n");
 });
 
 main();
