@@ -7,32 +7,41 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/error.h"
 
 static const char blanks[] = " \t\r";
 
-static int read_whole(const char *file, struct buf *text)
+int config_load(const char *file, struct buf *ret)
 {
+	_cleanup_(buf_deinit) struct buf text = BUF_INIT;
 	_cleanup_(fd_closep) int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
 	if (fd < 0)
 		return -errno;
 	for (;;) {
 		ssize_t n;
-		int r = buf_reserve(text, 4096);
+		int r = buf_reserve(&text, 4096);
 
 		if (r < 0)
 			return r;
-		n = read(fd, text->data + text->end, text->capacity - text->end - 1);
+		n = read(fd, text.data + text.end, text.capacity - text.end - 1);
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n == 0)
-			return 0;
-		text->end += n > 0 ? (size_t)n : 0;
-		if (buf_size(text) > CONFIG_BYTES_MAX)
+		text.end += n > 0 ? (size_t)n : 0;
+		if (buf_size(&text) > CONFIG_BYTES_MAX)
 			return -EFBIG;
+		if (n == 0)
+			break;
 	}
+	text.data[text.end] = '\0';
+	*ret = text;
+	text = (struct buf)BUF_INIT;
+	return 0;
+}
+
+const char *config_words(int error)
+{
+	return error == -EFBIG ? "more than 1 MiB is no configuration" : error_words(error);
 }
 
 static char *trim(char *text)
@@ -144,22 +153,23 @@ static int take_lines(char *text, struct config_item *item, config_item_fn *fn, 
 	return 0;
 }
 
-int config_read(const char *file, config_item_fn *fn, void *userdata, struct kedge_error *error)
+int config_parse(const char *file, char *text, size_t size, config_item_fn *fn, void *userdata,
+		 struct kedge_error *error)
 {
 	struct config_item item = { .file = file, .section = "" };
-	struct buf text = BUF_INIT;
-	int r = read_whole(file, &text);
 
-	assert(r < 0 || text.data);
-	if (r < 0) {
-		r = error_set(error, r, "%s: %s", file,
-			      r == -EFBIG ? "more than 1 MiB is no configuration" : error_words(r));
-	} else if (text.data && memchr(text.data, '\0', text.end)) {
-		r = error_set(error, -EINVAL, "%s: a NUL is in it; it is no text", file);
-	} else if (text.data) {
-		text.data[text.end] = '\0';
-		r = take_lines(text.data, &item, fn, userdata, error);
-	}
-	buf_deinit(&text);
-	return r;
+	assert(text[size] == '\0');
+	if (strlen(text) != size)
+		return error_set(error, -EINVAL, "%s: a NUL is in it; it is no text", file);
+	return take_lines(text, &item, fn, userdata, error);
+}
+
+int config_read(const char *file, config_item_fn *fn, void *userdata, struct kedge_error *error)
+{
+	_cleanup_(buf_deinit) struct buf text = BUF_INIT;
+	int r = config_load(file, &text);
+
+	if (r < 0)
+		return error_set(error, r, "%s: %s", file, config_words(r));
+	return config_parse(file, buf_front(&text), buf_size(&text), fn, userdata, error);
 }

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "kedge/error.h"
 
 /* Longer files are no configuration. */
@@ -32,11 +33,24 @@ typedef int config_item_fn(const struct config_item *item, void *userdata,
 			   struct kedge_error *error);
 
 /**
- * config_read() - read a file, item by item
+ * config_parse() - take a file's text apart, item by item
+ * @file: how to call it in a complaint
+ * @text: @size bytes and a NUL; cut up on the way
  *
  * Ends with the first item that is refused. @error begins with `FILE:LINE: `
  * where it is about a line.
  *
- * Return: 0; -EINVAL: a line is wrong; else what @fn returned, or -errno.
+ * Return: 0; -EINVAL: a line is wrong; else what @fn returned.
  */
+int config_parse(const char *file, char *text, size_t size, config_item_fn *fn, void *userdata,
+		 struct kedge_error *error);
+
+/* The same with what is in a file. Return: also -errno: it cannot be read. */
 int config_read(const char *file, config_item_fn *fn, void *userdata, struct kedge_error *error);
+
+/* Read a file whole, and put a NUL behind it. Return: 0; -EFBIG: see above; -ENOMEM; or
+ * -errno. @ret is the caller's to deinit. */
+int config_load(const char *file, struct buf *ret);
+
+/* Why config_load() failed, for a person. */
+const char *config_words(int error);

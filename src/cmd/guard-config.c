@@ -2,6 +2,7 @@
  * The guard's configuration: `key = value` lines with the names of its options,
  * `#` begins a comment. And --all-of, which becomes paths.
  */
+#include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -14,8 +15,10 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "cmd/command.h"
+#include "cmd/config.h"
 #include "cmd/guard.h"
 #include "cmd/survey.h"
+#include "sys/procfs.h"
 
 /* Lines that are longer are no configuration. */
 #define CONFIG_LINE_MAX 8192
@@ -98,29 +101,33 @@ static int read_line(struct config *c, char *text)
 	return set_key(c, trim(text), trim(equals + 1));
 }
 
-int guard_read_config(struct guard_options *o, const char *file)
+int guard_take_config(struct guard_options *o, const char *file, char *text, size_t size)
 {
 	struct config c = { .options = o, .file = file };
-	FILE *stream = fopen(file, "re");
-	char *text = NULL;
-	size_t room = 0;
-	ssize_t n;
 	int r = EXIT_OK;
 
-	if (!stream)
-		return usage_error("--config %s: %s", file, error_words(errno));
-	while (r == EXIT_OK && (n = getline(&text, &room, stream)) > 0) {
+	assert(text[size] == '\0');
+	for (char *next, *end = text + size; r == EXIT_OK && text < end; text = next) {
+		next = memchr(text, '\n', (size_t)(end - text));
+		next = next ? next : end;
 		c.line++;
-		if (n > CONFIG_LINE_MAX || strlen(text) != (size_t)n)
-			r = usage_error("%s:%u: not a line of text", file, c.line);
-		else
-			r = read_line(&c, text);
+		if (next - text > CONFIG_LINE_MAX || memchr(text, '\0', (size_t)(next - text)))
+			return usage_error("%s:%u: not a line of text", file, c.line);
+		/* Behind the last one is the text's own NUL. */
+		*next++ = '\0';
+		r = read_line(&c, text);
 	}
-	if (r == EXIT_OK && ferror(stream))
-		r = usage_error("--config %s: it cannot be read", file);
-	free(text);
-	(void)fclose(stream);
 	return r;
+}
+
+int guard_read_config(struct guard_options *o, const char *file)
+{
+	_cleanup_(buf_deinit) struct buf text = BUF_INIT;
+	int r = config_load(file, &text);
+
+	if (r < 0)
+		return usage_error("--config %s: %s", file, config_words(r));
+	return guard_take_config(o, file, buf_front(&text), buf_size(&text));
 }
 
 /* Processes that are meant by a word of --all-of. */
@@ -158,12 +165,8 @@ static bool is_of_unit(const char *pid, const char *unit)
 	(void)snprintf(path, sizeof(path), "/proc/%.20s/cgroup", pid);
 	(void)snprintf(name, sizeof(name), "/%.280s", unit);
 	file = fopen(path, "re");
-	while (file && !found && fgets(line, sizeof(line), file)) {
-		const char *at = strstr(line, name);
-		char after = at ? at[strlen(name)] : '\0';
-
-		found = at && (after == '\n' || after == '/');
-	}
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = procfs_cgroup_is_in(line, name);
 	if (file)
 		(void)fclose(file);
 	return found;

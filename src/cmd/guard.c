@@ -51,6 +51,15 @@ static void drop_words(struct guard_words *words)
 	free(words->items);
 }
 
+void guard_options_deinit(struct guard_options *o)
+{
+	drop_words(&o->paths);
+	drop_words(&o->all_of);
+	free(o->anchor_dir);
+	free(o->metrics_file);
+	free(o->log_file);
+}
+
 static int set_number(int64_t *to, const char *where, const char *value, int64_t high)
 {
 	if (parse_number(value, 0, high, to) < 0)
@@ -197,11 +206,7 @@ static int read_all(struct guard_options *o, int argc, char **argv, bool *ret_ch
 	struct guard_options line = *o;
 	int r = parse(&line, argc, argv, &config, ret_check);
 
-	drop_words(&line.paths);
-	drop_words(&line.all_of);
-	free(line.anchor_dir);
-	free(line.metrics_file);
-	free(line.log_file);
+	guard_options_deinit(&line);
 	if (r != EXIT_OK)
 		return r;
 	if (*ret_check && !config)
@@ -230,11 +235,7 @@ static int run(int argc, char **argv)
 		if (r == EXIT_OK)
 			r = guard_run(&o);
 	}
-	drop_words(&o.paths);
-	drop_words(&o.all_of);
-	free(o.anchor_dir);
-	free(o.metrics_file);
-	free(o.log_file);
+	guard_options_deinit(&o);
 	return r;
 }
 

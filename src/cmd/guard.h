@@ -56,12 +56,23 @@ enum guard_key {
  */
 int guard_set(struct guard_options *o, enum guard_key key, const char *where, const char *value);
 
-/* Read a configuration file. Return: as guard_set(). */
+/**
+ * guard_take_config() - take the options of a configuration file in
+ * @file: how to call it in a complaint
+ * @text: @size bytes and a NUL; cut up on the way
+ *
+ * Return: as guard_set().
+ */
+int guard_take_config(struct guard_options *o, const char *file, char *text, size_t size);
+
+/* The same with what is in a file. */
 int guard_read_config(struct guard_options *o, const char *file);
 
 /* Add the paths that a process, or the processes of a unit, listen at. Return: EXIT_OK,
  * EXIT_USAGE, EXIT_FAILED. */
 int guard_resolve(struct guard_options *o);
+
+void guard_options_deinit(struct guard_options *o);
 
 int guard_add_word(struct guard_words *words, const char *text);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sys/procfs.h"
 
 static int add(struct locks *locks, struct lock lock)
 {
@@ -96,10 +97,7 @@ int locks_read(struct locks *ret)
 	while (file && r == 0 && fgets(line, sizeof(line), file)) {
 		struct lock lock;
 
-		/* "1: FLOCK  ADVISORY  WRITE 812 00:1a:3345 0 EOF" */
-		if (sscanf(line, "%*d: FLOCK ADVISORY WRITE %d %*x:%*x:%" SCNu64, &lock.pid,
-			   &lock.inode) == 2 &&
-		    lock.pid > 0)
+		if (procfs_lock_line(line, &lock.pid, &lock.inode))
 			r = add(&locks, lock);
 	}
 	if (file)

@@ -53,7 +53,7 @@ static int wrong_section(const struct config_item *item, struct kedge_error *err
 			 item->file, item->line, item->section, list);
 }
 
-static int take_item(const struct config_item *item, void *userdata, struct kedge_error *error)
+int settings_take_item(const struct config_item *item, void *userdata, struct kedge_error *error)
 {
 	struct settings *s = userdata;
 	struct assignment a = { .settings = s, .target = find_section(s, item->section) };
@@ -207,7 +207,7 @@ int settings_read(struct settings *settings, int argc, char **argv, struct kedge
 	if (r == 0)
 		r = choose_services(settings, argv + optind, error);
 	if (r == 0 && settings->config_file)
-		r = config_read(settings->config_file, take_item, settings, error);
+		r = config_read(settings->config_file, settings_take_item, settings, error);
 	if (r == 0 && settings->mode == SETTINGS_CHECK && !settings->config_file)
 		r = error_set(error, -EINVAL, "serve: --check-config needs a --config FILE");
 	if (r == 0 && settings->general.socket && settings->chosen_count > 1)

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "cmd/config.h"
 #include "cmd/log.h"
 #include "kedge/conn.h"
 #include "services/service.h"
@@ -76,6 +77,9 @@ struct settings {
 
 /* Read the command line, and the file that it names. Return: 0, or -EINVAL and such. */
 int settings_read(struct settings *settings, int argc, char **argv, struct kedge_error *error);
+
+/* A line of the file: a config_item_fn; @userdata is the settings. */
+int settings_take_item(const struct config_item *item, void *userdata, struct kedge_error *error);
 
 void settings_deinit(struct settings *settings);
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sys/procfs.h"
 
 /* "/proc/PID/" and what we read there. */
 struct proc_path {
@@ -91,10 +92,9 @@ static bool is_mounted_here(uint32_t device)
 	bool found = false;
 
 	while (file && !found && getline(&line, &capacity, file) > 0) {
-		unsigned major, minor;
+		uint32_t mounted;
 
-		found = sscanf(line, "%*u %*u %u:%u", &major, &minor) == 2 &&
-			device == (major << 20 | minor);
+		found = procfs_mount_device(line, &mounted) && mounted == device;
 	}
 	if (file)
 		(void)fclose(file);

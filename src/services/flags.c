@@ -1,7 +1,6 @@
 #include "services/flags.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "services/document.h"
+#include "services/flagstext.h"
 
 #define FLAGS_FILE "feature-flags.json"
 
@@ -22,8 +22,6 @@
 
 /* Where the directory cannot be watched, the file is looked at so often. */
 #define FLAGS_POLL_MS 1000
-
-#define WHY_MAX 256
 
 struct flags {
 	struct flags_options options;
@@ -39,57 +37,20 @@ struct flags {
 	unsigned handles;
 };
 
-/* Check what was read. Return: the values, a new reference, or NULL with words. */
-static json_t *check(json_t *document, char why[WHY_MAX])
-{
-	json_t *version = json_object_get(document, "version");
-	json_t *values = json_object_get(document, "values");
-	const char *key;
-	json_t *value;
-
-	if (!json_is_object(document)) {
-		(void)snprintf(why, WHY_MAX, "it is not an object");
-		return NULL;
-	}
-	if (version && json_number_value(version) != 1) {
-		(void)snprintf(why, WHY_MAX, "version: only 1 is known");
-		return NULL;
-	}
-	if (!json_is_object(values)) {
-		(void)snprintf(why, WHY_MAX, "values: it is not an object");
-		return NULL;
-	}
-	json_object_foreach(values, key, value) if (!json_is_boolean(value))
-	{
-		(void)snprintf(why, WHY_MAX, "values.%.100s: it is not a boolean", key);
-		return NULL;
-	}
-	return json_incref(values);
-}
-
-static json_t *load(const char *path, char why[WHY_MAX])
+static json_t *load(const char *path, struct kedge_error *error)
 {
 	_cleanup_(freep) char *text = NULL;
-	json_error_t error;
-	json_t *document, *values;
 	size_t size = 0;
 	int r = document_load(path, FLAGS_BYTES_MAX, &text, &size);
 
 	if (r == -ENOENT)
 		return json_object();
 	if (r < 0) {
-		(void)snprintf(why, WHY_MAX, "%s",
-			       r == -EINVAL ? "it is not a regular file" : error_words(r));
+		(void)error_set(error, r, "%s",
+				r == -EINVAL ? "it is not a regular file" : error_words(r));
 		return NULL;
 	}
-	document = json_loadb(text, size, 0, &error);
-	if (!document) {
-		(void)snprintf(why, WHY_MAX, "line %d: %s", error.line, error.text);
-		return NULL;
-	}
-	values = check(document, why);
-	json_decref(document);
-	return values;
+	return flags_parse(text, size, error);
 }
 
 /* Take new values. Return: 1: they differ; 0: they are the same; -ENOMEM. */
@@ -117,12 +78,12 @@ static void report_broken(struct flags *f, const char *why)
 
 static void reload(struct flags *f)
 {
-	char why[WHY_MAX];
-	json_t *values = load(f->path, why);
+	struct kedge_error error = KEDGE_ERROR_INIT;
+	json_t *values = load(f->path, &error);
 	int r;
 
 	if (!values) {
-		report_broken(f, why);
+		report_broken(f, error.text);
 		return;
 	}
 	r = adopt(f, values);
@@ -223,7 +184,7 @@ static void watch(struct flags *f, uv_loop_t *loop)
 int flags_open(struct flags **ret, uv_loop_t *loop, const struct flags_options *options)
 {
 	struct flags *f = calloc(1, sizeof(*f));
-	char why[WHY_MAX];
+	struct kedge_error error = KEDGE_ERROR_INIT;
 	json_t *values;
 
 	if (!f)
@@ -232,9 +193,9 @@ int flags_open(struct flags **ret, uv_loop_t *loop, const struct flags_options *
 	(void)snprintf(f->path, sizeof(f->path), "%s/" FLAGS_FILE, options->workspace);
 	/* Watched first, so that a change in between is not missed. */
 	watch(f, loop);
-	values = load(f->path, why);
+	values = load(f->path, &error);
 	if (!values) {
-		report_broken(f, why);
+		report_broken(f, error.text);
 		values = json_object();
 	}
 	if (!values || adopt(f, values) < 0) {

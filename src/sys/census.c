@@ -4,19 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-
-/* "this socket accepts connections", in the flags of /proc/net/unix. */
-#define FLAG_ACCEPTS 0x10000
-
-/* SS_CONNECTED there: an accepted connection, under its listener's name. */
-#define STATE_CONNECTED 3
+#include "sys/procfs.h"
 
 void census_init(struct census *c)
 {
@@ -80,29 +74,6 @@ static int append_rows(struct diag_list *to, const struct diag_list *from)
 	return 0;
 }
 
-/* One line of /proc/net/unix: "Num RefCount Protocol Flags Type St Inode Path". */
-static bool parse_line(const char *line, struct diag_socket *ret)
-{
-	unsigned flags, type, state;
-	uint64_t inode;
-	int at = 0;
-	size_t n;
-
-	if (sscanf(line, "%*x: %*x %*x %x %x %x %" SCNu64 " %n", &flags, &type, &state, &inode,
-		   &at) < 4 ||
-	    at == 0)
-		return false;
-	n = strcspn(line + at, "\n");
-	if (n == 0 || n > DIAG_NAME_MAX || line[at] != '/' || state == STATE_CONNECTED)
-		return false;
-	*ret = (struct diag_socket){ .socket_inode = (uint32_t)inode,
-				     .type = type,
-				     .listening = flags & FLAG_ACCEPTS,
-				     .name_size = (uint8_t)n };
-	memcpy(ret->name, line + at, n);
-	return true;
-}
-
 /* The next best: names as bound, without inodes. */
 static int read_proc(struct diag_list *list)
 {
@@ -117,7 +88,7 @@ static int read_proc(struct diag_list *list)
 		struct diag_socket row;
 		struct diag_list one = { .sockets = &row, .count = 1 };
 
-		if (parse_line(line, &row))
+		if (procfs_unix_line(line, &row))
 			r = append_rows(list, &one);
 	}
 	free(line);

@@ -208,6 +208,12 @@ static int files_lock_open(void *ctx, int dir, const char *name)
 
 #define LOCK_NOTE_MAX 64
 
+void files_lock_note(const char *text, struct lock_note *ret)
+{
+	*ret = (struct lock_note){ 0 };
+	ret->known = sscanf(text, "%" SCNu64 " %" SCNu64 "\n", &ret->low, &ret->high) == 2;
+}
+
 static int files_lock_read(void *ctx, int fd, struct lock_note *ret)
 {
 	char text[LOCK_NOTE_MAX + 1];
@@ -217,8 +223,7 @@ static int files_lock_read(void *ctx, int fd, struct lock_note *ret)
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	*ret = (struct lock_note){ 0 };
-	ret->known = sscanf(text, "%" SCNu64 " %" SCNu64 "\n", &ret->low, &ret->high) == 2;
+	files_lock_note(text, ret);
 	return 0;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/map.h"
+#include "sys/procfs.h"
 
 #define STATUS_BYTES_MAX 1024
 
@@ -54,14 +55,13 @@ static int64_t socket_of(int fds, const char *name)
 {
 	char text[LINK_BYTES_MAX];
 	ssize_t n = readlinkat(fds, name, text, sizeof(text) - 1);
-	unsigned inode;
 
 	if (n < 0 && (errno == EACCES || errno == EPERM))
 		return -errno;
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	return sscanf(text, "socket:[%u]", &inode) == 1 ? inode : 0;
+	return procfs_link_socket(text);
 }
 
 /* Fill in what /proc/PID tells of the process. */
@@ -70,7 +70,6 @@ static int describe(int process, struct owner *o)
 	char status[STATUS_BYTES_MAX], exe[PATH_MAX];
 	_cleanup_(fd_closep) int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, o->comm, sizeof(o->comm) - 1);
-	const char *uid;
 
 	if (n > 0 && o->comm[n - 1] == '\n')
 		n--;
@@ -79,10 +78,7 @@ static int describe(int process, struct owner *o)
 	fd = openat(process, "status", O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, status, sizeof(status) - 1);
 	status[n > 0 ? n : 0] = '\0';
-	/* Real, then effective: the second is who it acts as. */
-	uid = strstr(status, "\nUid:");
-	if (!uid || sscanf(uid, "\nUid: %*u %u", &o->uid) != 1)
-		o->uid = (uid_t)-1;
+	o->uid = procfs_status_uid(status);
 	n = readlinkat(process, "exe", exe, sizeof(exe) - 1);
 	exe[n > 0 ? n : 0] = '\0';
 	o->exe = strdup(exe);

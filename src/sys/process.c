@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sys/procfs.h"
 
 /* Threads of one process that are asked what they do. */
 #define THREADS_MAX 256
@@ -85,17 +86,12 @@ bool process_same_program(const struct process *a, const struct process *b)
 	return *a->exe && strcmp(a->exe, b->exe) == 0;
 }
 
-/* The state stands behind the name, which may hold any byte, ')' too. */
 static bool thread_busy(int tasks, const char *tid)
 {
 	char path[64], text[512];
-	const char *at;
 
 	(void)snprintf(path, sizeof(path), "%.20s/stat", tid);
-	if (read_small(tasks, path, text, sizeof(text)) < 0)
-		return false;
-	at = strrchr(text, ')');
-	return at && at[1] == ' ' && (at[2] == 'R' || at[2] == 'D');
+	return read_small(tasks, path, text, sizeof(text)) >= 0 && procfs_stat_busy(text);
 }
 
 static bool threads_busy(int process)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sys/events.h"
 #include "sys/fdpath.h"
 
 /* A handle that need not be decodable, which overlayfs has too: since Linux 6.5. */
@@ -50,12 +51,12 @@ static uint64_t hash_key(const unsigned char *key, size_t size)
 }
 
 /* File system, type of the handle, handle: what an event brings. Return: its size. */
-static size_t make_key(unsigned char *key, const void *fsid, const struct file_handle *handle)
+static size_t make_key(unsigned char *key, const struct event_file *file)
 {
-	memcpy(key, fsid, 8);
-	memcpy(key + 8, &handle->handle_type, 4);
-	memcpy(key + 12, handle->f_handle, handle->handle_bytes);
-	return 12 + handle->handle_bytes;
+	memcpy(key, file->fsid, 8);
+	memcpy(key + 8, &file->handle_type, 4);
+	memcpy(key + 12, file->handle, file->handle_bytes);
+	return 12 + file->handle_bytes;
 }
 
 static int key_of(int fd, struct remover_mark *mark)
@@ -73,7 +74,11 @@ static int key_of(int fd, struct remover_mark *mark)
 	}
 	if (fstatfs(fd, &fs) < 0)
 		return -errno;
-	mark->key_size = make_key(mark->key, &fs.f_fsid, handle);
+	mark->key_size = make_key(mark->key,
+				  &(struct event_file){ .fsid = &fs.f_fsid,
+							.handle_type = handle->handle_type,
+							.handle = handle->f_handle,
+							.handle_bytes = handle->handle_bytes });
 	return 0;
 }
 
@@ -136,8 +141,7 @@ void removers_unmark(struct removers *r, struct remover_mark *mark, int handle)
 static void pass_on(struct removers *r, const struct fanotify_event_metadata *event,
 		    void (*on_event)(void *owner, pid_t pid, void *userdata), void *userdata)
 {
-	const struct fanotify_event_info_fid *info = (const void *)(event + 1);
-	const struct file_handle *handle = (const void *)info->handle;
+	struct event_file file;
 	unsigned char key[REMOVERS_HANDLE_MAX + 16];
 	struct remover_mark *next;
 	size_t size;
@@ -146,11 +150,10 @@ static void pass_on(struct removers *r, const struct fanotify_event_metadata *ev
 		on_event(NULL, 0, userdata);
 		return;
 	}
-	if (event->pid == getpid() || event->event_len < sizeof(*event) + sizeof(*info) ||
-	    info->hdr.info_type != FAN_EVENT_INFO_TYPE_FID ||
-	    handle->handle_bytes > REMOVERS_HANDLE_MAX)
+	if (event->pid == getpid() || !event_file(event, &file) ||
+	    file.handle_bytes > REMOVERS_HANDLE_MAX)
 		return;
-	size = make_key(key, &info->fsid, handle);
+	size = make_key(key, &file);
 	for (struct remover_mark *m = map_get(&r->by_key, hash_key(key, size)); m; m = next) {
 		next = m->same_hash;
 		if (same_key(m, key, size))
@@ -162,14 +165,16 @@ void removers_read(struct removers *r, void (*on_event)(void *owner, pid_t pid, 
 		   void *userdata)
 {
 	_Alignas(struct fanotify_event_metadata) char buffer[READ_BYTES];
+	const struct fanotify_event_metadata *event;
+	struct event_cursor cursor;
 
 	for (int i = 0; r->fd >= 0 && i < READS_MAX; i++) {
 		ssize_t n = read(r->fd, buffer, sizeof(buffer));
-		const struct fanotify_event_metadata *event = (const void *)buffer;
 
 		if (n <= 0)
 			return;
-		for (; FAN_EVENT_OK(event, n); event = FAN_EVENT_NEXT(event, n))
+		cursor = (struct event_cursor){ .data = buffer, .size = (size_t)n };
+		while ((event = event_next_fanotify(&cursor)))
 			pass_on(r, event, on_event, userdata);
 	}
 }

@@ -5,12 +5,12 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/time.h"
+#include "sys/events.h"
 #include "sys/fdpath.h"
 #include "sys/files.h"
 #include "sys/sockets.h"
@@ -154,18 +154,17 @@ static void pass_on(const struct inotify_event *event, const struct world_events
 static void read_inotify(struct world *w, const struct world_events *events, void *userdata)
 {
 	_Alignas(struct inotify_event) char buffer[WORLD_READ_BYTES];
+	const struct inotify_event *event;
+	struct event_cursor cursor;
 
 	for (int i = 0; i < WORLD_READS_MAX; i++) {
 		ssize_t n = read(w->inotify, buffer, sizeof(buffer));
 
 		if (n <= 0)
 			return;
-		for (const char *at = buffer; at < buffer + n;) {
-			const struct inotify_event *event = (const void *)at;
-
+		cursor = (struct event_cursor){ .data = buffer, .size = (size_t)n };
+		while ((event = event_next_inotify(&cursor)))
 			pass_on(event, events, userdata);
-			at += sizeof(*event) + event->len;
-		}
 	}
 }
 
