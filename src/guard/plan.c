@@ -225,6 +225,11 @@ static struct plan plan_stranger(const struct record *r, const struct look *l, u
 	if (live)
 		return plan_wait(KEDGE_STATE_DISPLACED, KEDGE_CAUSE_REPLACED_LIVE, 0,
 				 r->probe_until_ns);
+	/* The look sees what the probe does not find (a file system that answers from a stale
+	 * cache): asked again, but not at once for ever. */
+	if (r->probe == PROBE_GONE)
+		return plan_wait(KEDGE_STATE_REPAIRING, KEDGE_CAUSE_REPLACED_STALE, 0,
+				 r->probe_until_ns);
 	if (r->probe != PROBE_STALE)
 		return plan_blocked(r, l, KEDGE_CAUSE_REPLACED_LIVE, -EACCES, now_ns);
 	if (r->probe_ns - r->stale_ns < PLAN_STALE_SETTLE_NS)
@@ -286,8 +291,6 @@ static void note_probe(struct record *r, int result, const struct look *l, uint6
 	r->probe_until_ns = now_ns + (result == PROBE_STALE
 					      ? PLAN_STALE_SETTLE_NS
 					      : backoff_ns(r->probes, PLAN_DISPLACED_MAX_NS));
-	if (result == PROBE_GONE)
-		r->probed = (struct node){ 0 };
 }
 
 static void note_aside(struct record *r, uint64_t now_ns)

@@ -76,6 +76,31 @@ static void test_a_replaced_socket_is_forgotten(void **state)
 	}
 }
 
+/* A socket that was seen and not found when asked for was asked for without a pause, and its
+ * path shown as reachable meanwhile. */
+static void test_what_only_the_look_sees_is_asked_for_with_pauses(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+	uint64_t now = NOW;
+
+	(void)state;
+	l.path = LOOK_PATH_SOCKET;
+	l.path_node = stranger;
+	for (uint64_t pause = 0, i = 0; i < 3; i++) {
+		struct plan plan;
+
+		assert_int_equal(guard_plan(&r, &l, now).action, ACTION_PROBE);
+		record_acted(&r, ACTION_PROBE, PROBE_GONE, &l, now);
+		plan = guard_plan(&r, &l, now);
+		assert_int_equal(plan.action, ACTION_WAIT);
+		assert_int_equal(plan.state, KEDGE_STATE_REPAIRING);
+		assert_true(plan.deadline_ns - now > pause);
+		pause = plan.deadline_ns - now;
+		now = plan.deadline_ns;
+	}
+}
+
 /* An inode that was given away cannot be linked by its maker: without a re-bind the path
  * stayed lost. */
 static void test_given_away_is_bound_anew(void **state)
@@ -124,6 +149,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_to_replace_a_stale_socket_with),
 		cmocka_unit_test(test_a_replaced_socket_is_forgotten),
+		cmocka_unit_test(test_what_only_the_look_sees_is_asked_for_with_pauses),
 		cmocka_unit_test(test_given_away_is_bound_anew),
 		cmocka_unit_test(test_rights_are_not_fought_over),
 		cmocka_unit_test(test_a_stale_mount_is_mounted_over),
