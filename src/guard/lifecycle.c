@@ -298,6 +298,8 @@ int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 	if (r == -EXDEV) {
 		refuse_anchors(g);
 		r = make_first(g, error);
+		if (r == -EXDEV)
+			r = error_set(error, r, "cannot publish %s: %s", g->path, error_words(r));
 	}
 	if (r < 0)
 		return r;

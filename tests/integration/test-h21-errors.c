@@ -93,6 +93,20 @@ static void no_space_to_start(struct fixture *f)
 	assert_int_equal(r, 0);
 }
 
+/* Where a stale socket cannot be replaced, the start failed without a word. */
+static void no_renames_to_start(struct fixture *f)
+{
+	struct kedge_error error = KEDGE_ERROR_INIT;
+
+	make_stale(f->path);
+	break_syscall(SYS_renameat2, EXDEV);
+	start_guard(f, 100);
+	assert_int_equal(kedge_guard_listen(f->guard, f->path, NULL, NULL, &error), -EXDEV);
+	assert_non_null(strstr(error.text, f->path));
+	assert_true(exists(f->path));
+	assert_int_equal(kedge_names(f), 0);
+}
+
 static void read_only(struct fixture *f)
 {
 	own_tmpfs(f, "mode=0755");
@@ -252,6 +266,7 @@ static void no_links(struct fixture *f)
 static const struct test_case cases[] = {
 	{ "h21 no space", no_space, ON_TMPFS },
 	{ "h21 no space to start", no_space_to_start, ON_TMPFS },
+	{ "h21 no renames to start", no_renames_to_start, ANYWHERE },
 	{ "h21 read-only", read_only, ON_TMPFS },
 	{ "h21 read-only and reachable", read_only_and_reachable, ON_TMPFS },
 	{ "h21 read-only at the start", read_only_to_start, ON_TMPFS },
