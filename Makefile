@@ -92,6 +92,11 @@ fuzz:
 	@scripts/setup fuzz
 	@scripts/fuzz "$(SECONDS)" "$(TARGET)"
 
+# Each error of each call, at each place, in turn.
+faults:
+	@scripts/setup test
+	@scripts/faults
+
 install: all
 	@meson configure -Dprefix="$(PREFIX)" $(BUILD)
 	@ninja -C $(BUILD) --quiet
@@ -116,7 +121,8 @@ help:
 	@echo 'make bench-rpc     servers over a Unix socket, ours and others [SECONDS=2] [ONLY=name] [ALL=1]'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
 	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name]'
+	@echo 'make faults        every error of every system call of the guard, one at a time'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz install clean help sim mutants model bench-rpc
+.PHONY: all run test test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc

@@ -24,6 +24,8 @@
 
 /* Longest that one case may take. None needs a tenth of it; sanitizers are slow. */
 #define CASE_MS_MAX 120000
+/* But the fault loops with every error of every call: see faults/faults.h. */
+#define CASE_ALL_MS_MAX 1800000
 
 /* Directories that a case may leave nested: enough for a path of 4 KiB. */
 #define NFTW_FDS_MAX 32
@@ -137,11 +139,18 @@ void skip_case(const char *format, ...)
 	_exit(EXIT_SKIP);
 }
 
+static int case_ms_max(void)
+{
+	const char *faults = getenv("KEDGE_FAULTS");
+
+	return faults && strcmp(faults, "all") == 0 ? CASE_ALL_MS_MAX : CASE_MS_MAX;
+}
+
 /* Wait for the case's process. Return: its status, or -1: it hung and was killed. */
 static int wait_for_case(pid_t pid)
 {
 	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-	int status, hung = poll(&p, 1, CASE_MS_MAX) == 0;
+	int status, hung = poll(&p, 1, case_ms_max()) == 0;
 
 	if (hung)
 		kill(pid, SIGKILL);
@@ -171,7 +180,7 @@ static void report(size_t number, const struct place *place, int status, char *t
 		printf("%sok %zu - %s [%s]\n", exited == 0 ? "" : "not ", number, the_case->name,
 		       place->name);
 		if (status < 0)
-			printf("# hung: killed after %d ms\n", CASE_MS_MAX);
+			printf("# hung: killed after %d ms\n", case_ms_max());
 		else if (exited < 0)
 			printf("# killed by signal %d\n", WTERMSIG(status));
 		if (exited != 0)
