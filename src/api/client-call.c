@@ -5,7 +5,7 @@
 #include "api/client.h"
 #include "base/time.h"
 #include "rpc/caller.h"
-#include "sys/dial.h"
+#include "sys/clock.h"
 
 /* A body is read on while less than this waits to be sent. */
 #define UPLOAD_BYTES ((size_t)256 << 10)

@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "kedge/endpoint.h"
 #include "rpc/caller.h"
+#include "sys/clock.h"
 #include "sys/dial.h"
 
 /* How long the word that a call is cancelled may wait for a server that does not read. */
@@ -105,41 +106,6 @@ int kedge_client_connect(struct kedge_client **ret_client, const char *where,
 	return 0;
 }
 
-/* Return: bytes that came; 0: none yet; negative: why the connection is over. */
-static ssize_t receive(struct kedge_client *client)
-{
-	size_t room;
-	void *to = kedge_caller_input(client->caller, &room);
-	ssize_t n = to ? recv(client->fd, to, room, MSG_DONTWAIT) : 0;
-	int r;
-
-	if (!to)
-		return -ENOMEM;
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (n == 0)
-		return -ECONNRESET;
-	client->caller->clock_ns = monotonic_ns();
-	r = kedge_caller_received(client->caller, (size_t)n);
-	return r < 0 ? r : n;
-}
-
-static size_t transmit(struct kedge_client *client)
-{
-	const void *data;
-	size_t size;
-	ssize_t n;
-
-	if (!kedge_caller_output(client->caller, &data, &size))
-		return 0;
-	n = send(client->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS))
-		return 0;
-	/* A server that refuses us may have answered before it closed: read on. */
-	kedge_caller_sent(client->caller, n < 0 ? size : (size_t)n);
-	return n < 0 ? 0 : (size_t)n;
-}
-
 static int lose(struct kedge_client *client, int error)
 {
 	client->error = error;
@@ -169,9 +135,10 @@ int client_step(struct kedge_client *client, uint64_t until_ns, size_t *ret_sent
 				{ .fd = client->cancel_fd, .events = POLLIN } };
 	uint64_t count;
 	ssize_t n = 0;
+	bool more;
 
 	*ret_received = 0;
-	*ret_sent = transmit(client);
+	*ret_sent = dial_transmit(client->fd, client->caller);
 	if (kedge_caller_output_bytes(client->caller))
 		fds[0].events |= POLLOUT;
 	/* EINTR: what a signal handler wants to say it says by kedge_client_cancel(). */
@@ -180,7 +147,7 @@ int client_step(struct kedge_client *client, uint64_t until_ns, size_t *ret_sent
 	if (fds[1].revents && read(client->cancel_fd, &count, sizeof(count)) > 0)
 		return CLIENT_CANCELLED;
 	if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
-		n = receive(client);
+		n = dial_receive(client->fd, client->caller, &more);
 	if (n < 0)
 		return lose(client, (int)n);
 	*ret_received = (size_t)n;
@@ -194,7 +161,8 @@ void client_send_rest(struct kedge_client *client)
 	while (client->fd >= 0 && kedge_caller_output_bytes(client->caller)) {
 		struct pollfd p = { .fd = client->fd, .events = POLLOUT };
 
-		if (!transmit(client) && poll_until(&p, 1, end) <= 0 && monotonic_ns() >= end)
+		if (!dial_transmit(client->fd, client->caller) && poll_until(&p, 1, end) <= 0 &&
+		    monotonic_ns() >= end)
 			return;
 	}
 }

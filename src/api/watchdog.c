@@ -20,11 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/time.h"
+#include "sys/clock.h"
 
 struct kedge_watchdog {
 	struct kedge_watchdog_options options;
@@ -132,13 +132,11 @@ static int on_create(const char *bind_path, void *userdata)
 static int poll_timeout_ms(struct kedge_watchdog *w)
 {
 	uint64_t deadline_us, now_us;
-	struct timespec now;
 
 	(void)kedge_guard_deadline(w->guard, &deadline_us);
 	if (deadline_us == UINT64_MAX)
 		return -1;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	now_us = monotonic_ns() / NSEC_PER_USEC;
 	/* Rounded up, so that it does not spin through the last millisecond. */
 	return deadline_us <= now_us ? 0 : (int)((deadline_us - now_us + 999) / 1000);
 }

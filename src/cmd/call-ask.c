@@ -306,7 +306,7 @@ static int ask(struct calling *c)
 				      .params = o->params,
 				      .headers = o->headers,
 				      .body_kind = o->body_kind,
-				      .body = { buf_front(&o->body), buf_size(&o->body) },
+				      .body = buf_span(&o->body),
 				      .take = KEDGE_TAKE_PIECES,
 				      .timeout_ms = o->timeout_ms,
 				      .first_chunk_ms = o->timeout_ms,

@@ -9,7 +9,7 @@
 
 #include "base/time.h"
 #include "cmd/call.h"
-#include "sys/dial.h"
+#include "sys/clock.h"
 
 /* Often enough for an eye. */
 #define DRAW_NS   (NSEC_PER_SEC / 10)

@@ -60,7 +60,7 @@ static int take_params(const char *text, struct buf *input, struct kedge_span *r
 		if (r == 0)
 			return usage_error("call: the params are longer than %zu bytes",
 					   PARAMS_MAX - 1);
-		*ret = (struct kedge_span){ buf_front(input), buf_size(input) };
+		*ret = buf_span(input);
 	}
 	if (!ret->data || !json_is_valid(*ret, JSON_DEPTH_MAX))
 		return usage_error("call: the params are not JSON: %.*s",
@@ -207,7 +207,7 @@ static int take_together(struct call_options *o, struct typed *t, struct buf *in
 		*buf_front(&t->headers) = '{';
 		if (buf_append(&t->headers, "}", 1) < 0)
 			return EXIT_FAILED;
-		o->headers = (struct kedge_span){ buf_front(&t->headers), buf_size(&t->headers) };
+		o->headers = buf_span(&t->headers);
 	}
 	return r;
 }

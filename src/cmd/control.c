@@ -175,7 +175,7 @@ int control_ask(int fd, const char *method, const char *params, struct buf *ret)
 		r = -errno;
 	while (r == 0) {
 		r = control_read_line(fd, &input, &line, ANSWER_MS);
-		text = (struct kedge_span){ buf_front(&line), buf_size(&line) };
+		text = buf_span(&line);
 		if (r < 0 || !json_is_valid(text, JSON_DEPTH_MAX))
 			return r < 0 ? r : -EBADMSG;
 		if (!json_member(text, "id").size)

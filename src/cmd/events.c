@@ -111,8 +111,7 @@ static int show_kept(int fd, pid_t pid, const struct events_options *o)
 	r = control_ask(fd, "sockets_events", params, &answer);
 	if (r < 0)
 		return r;
-	while (json_next_element((struct kedge_span){ buf_front(&answer), buf_size(&answer) }, &at,
-				 &event))
+	while (json_next_element(buf_span(&answer), &at, &event))
 		print_event(event, pid, o);
 	return 0;
 }
@@ -168,7 +167,7 @@ static void read_peer(struct peer *peer, const struct events_options *o)
 	int r;
 
 	while ((r = control_read_line(peer->fd, &peer->input, &line, 0)) == 0) {
-		struct kedge_span text = { buf_front(&line), buf_size(&line) };
+		struct kedge_span text = buf_span(&line);
 
 		if (json_is_valid(text, JSON_DEPTH_MAX) &&
 		    json_string_is(json_member(text, "event"), "sockets_event"))

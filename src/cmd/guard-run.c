@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 #include <uv.h>
 
 #include "base/cleanup.h"
@@ -16,6 +15,7 @@
 #include "cmd/account.h"
 #include "cmd/command.h"
 #include "cmd/guard.h"
+#include "sys/clock.h"
 
 /* STATUS for systemd is renewed at most so often. */
 #define STATUS_MS 1000
@@ -37,14 +37,6 @@ struct guard_process {
 
 static void on_timer(uv_timer_t *timer);
 static void on_status(uv_timer_t *timer);
-
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 /* Events. */
 

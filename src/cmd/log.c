@@ -5,11 +5,11 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/buf.h"
 #include "base/error.h"
 #include "cmd/journal.h"
+#include "sys/clock.h"
 #include "wire/json.h"
 
 #define LINE_MAX_BYTES 1024
@@ -45,19 +45,6 @@ int log_reopen(struct log *log)
 	return 0;
 }
 
-/* 2026-01-02T03:04:05.678Z */
-static void append_time(struct buf *b)
-{
-	struct timespec now;
-	struct tm tm;
-	char text[32];
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	(void)gmtime_r(&now.tv_sec, &tm);
-	(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)buf_appendf(b, "%s.%03ldZ", text, now.tv_nsec / 1000000);
-}
-
 static void write_line(const struct log *log, struct buf *b)
 {
 	(void)buf_append(b, "\n", 1);
@@ -69,14 +56,14 @@ static void write_line(const struct log *log, struct buf *b)
 static void begin_json(struct buf *b, enum kedge_log_level level, const char *message)
 {
 	(void)buf_appendf(b, "{\"time\":\"");
-	append_time(b);
+	(void)append_utc(b, realtime_ms());
 	(void)buf_appendf(b, "\",\"level\":\"%s\",\"message\":", log_level_names[level]);
 	(void)json_append_string(b, kedge_span(message));
 }
 
 static void begin_text(struct buf *b, enum kedge_log_level level, const char *message)
 {
-	append_time(b);
+	(void)append_utc(b, realtime_ms());
 	(void)buf_appendf(b, " %-7s %s", log_level_names[level], message);
 }
 

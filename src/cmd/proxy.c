@@ -8,13 +8,13 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "cmd/stream.h"
 #include "kedge/guard.h"
+#include "sys/clock.h"
 #include "sys/fdpath.h"
 #include "sys/peer.h"
 
@@ -343,7 +343,6 @@ int proxy_fd(const struct proxy *p)
 
 int proxy_timeout_ms(const struct proxy *p)
 {
-	struct timespec now;
 	uint64_t deadline, now_usec;
 
 	if (p->waiting)
@@ -351,8 +350,7 @@ int proxy_timeout_ms(const struct proxy *p)
 	(void)kedge_guard_deadline(p->guard, &deadline);
 	if (deadline == UINT64_MAX)
 		return -1;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	now_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	now_usec = monotonic_ns() / NSEC_PER_USEC;
 	return deadline <= now_usec ? 0 : (int)((deadline - now_usec) / 1000 + 1);
 }
 

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -27,6 +26,7 @@
 #include "cmd/command.h"
 #include "cmd/held.h"
 #include "cmd/log.h"
+#include "sys/clock.h"
 #include "wire/json.h"
 
 /* A command that ran so long is believed to work: its next start is not held back. */
@@ -63,14 +63,6 @@ struct run {
 	int signals, status;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 static void on_event(const struct kedge_event *event, void *userdata)
 {
 	account_note(&((struct run *)userdata)->account, event, NULL);
@@ -80,10 +72,10 @@ static void on_event(const struct kedge_event *event, void *userdata)
 
 static void pause_before_restart(struct run *run)
 {
-	if (now_ns() - run->started_ns >= STEADY_NS)
+	if (monotonic_ns() - run->started_ns >= STEADY_NS)
 		run->backoff = (struct backoff)BACKOFF_INIT;
 	run->phase = RUN_PAUSING;
-	run->until_ns = now_ns() + backoff_next_ns(&run->backoff, RESTART_MAX_NS);
+	run->until_ns = monotonic_ns() + backoff_next_ns(&run->backoff, RESTART_MAX_NS);
 }
 
 /* Return: 0, or why it could not be started. */
@@ -94,7 +86,7 @@ static int start(struct run *run)
 	int count = run->held.count ? held_descriptors(&run->held, fds, &names) : 0;
 	pid_t pid = count < 0 ? count : child_start(run->argv, fds, count, names);
 
-	run->started_ns = now_ns();
+	run->started_ns = monotonic_ns();
 	run->until_ns = TIME_NEVER;
 	if (pid < 0) {
 		log_line(&run->log, KEDGE_LOG_ERROR, "%s: cannot be started: %s", run->argv[0],
@@ -121,7 +113,7 @@ static void stop_to_restart(struct run *run)
 	} else if (run->phase == RUN_RUNNING) {
 		(void)kill(run->pid, SIGTERM);
 		run->phase = RUN_STOPPING;
-		run->until_ns = now_ns() + (uint64_t)run->stop_timeout_ms * NSEC_PER_MSEC;
+		run->until_ns = monotonic_ns() + (uint64_t)run->stop_timeout_ms * NSEC_PER_MSEC;
 	}
 }
 
@@ -159,7 +151,7 @@ static void reap(struct run *run)
 /* What the time has come for. */
 static void on_time(struct run *run)
 {
-	if (now_ns() < run->until_ns)
+	if (monotonic_ns() < run->until_ns)
 		return;
 	run->until_ns = TIME_NEVER;
 	if (run->phase == RUN_PAUSING) {
@@ -197,7 +189,7 @@ static void end(struct run *run, const struct signalfd_siginfo *signal)
 	if (signal->ssi_code != SI_KERNEL)
 		(void)kill(run->pid, (int)signal->ssi_signo);
 	if (run->phase != RUN_ENDING)
-		run->until_ns = now_ns() + (uint64_t)run->stop_timeout_ms * NSEC_PER_MSEC;
+		run->until_ns = monotonic_ns() + (uint64_t)run->stop_timeout_ms * NSEC_PER_MSEC;
 	run->phase = RUN_ENDING;
 }
 
@@ -286,7 +278,7 @@ static int account_timeout_ms(struct run *run)
 
 static int timeout_ms(struct run *run)
 {
-	uint64_t deadline_usec, until = run->until_ns, now = now_ns();
+	uint64_t deadline_usec, until = run->until_ns, now = monotonic_ns();
 	int account_ms = account_timeout_ms(run), ms;
 
 	(void)kedge_guard_deadline(run->held.guard, &deadline_usec);

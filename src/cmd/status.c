@@ -112,7 +112,7 @@ static int ask_one(pid_t pid, const struct status_options *o, struct told *told)
 	if (r < 0)
 		return r;
 	told->peers++;
-	status = (struct kedge_span){ buf_front(&answer), buf_size(&answer) };
+	status = buf_span(&answer);
 	if (o->json)
 		show_json(status, pid, told);
 	else

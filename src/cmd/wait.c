@@ -18,13 +18,13 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/time.h"
 #include "cmd/command.h"
 #include "cmd/reach.h"
 #include "cmd/table.h"
+#include "sys/clock.h"
 
 #define TIMEOUT_S_MAX (365 * 86400)
 
@@ -59,14 +59,6 @@ struct wait {
 	int64_t again_ms;
 	uint64_t end_ns; /* TIME_NEVER: no time-out */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
-}
 
 /* Watches. */
 
@@ -194,7 +186,7 @@ static int64_t pause_ms(struct wait *w)
 {
 	bool eventless = w->inotify < 0 || w->told_blind;
 	int64_t pause = SAFETY_MS;
-	uint64_t now = now_ns();
+	uint64_t now = monotonic_ns();
 
 	for (size_t i = 0; i < w->count; i++) {
 		enum reach_kind kind = w->items[i].reach.kind;
@@ -240,7 +232,7 @@ static bool wait_for_all(struct wait *w)
 		/* What came between the look and the watch. */
 		if (try_all(w))
 			continue;
-		if (w->end_ns != TIME_NEVER && now_ns() >= w->end_ns)
+		if (w->end_ns != TIME_NEVER && monotonic_ns() >= w->end_ns)
 			return false;
 		wait_for_event(w);
 	}
@@ -279,7 +271,7 @@ static int parse(int argc, char **argv, struct wait *w)
 		if (parse_seconds(optarg, TIMEOUT_S_MAX, &ms) < 0)
 			return usage_error("--timeout %s: seconds from 0 to %d", optarg,
 					   TIMEOUT_S_MAX);
-		w->end_ns = now_ns() + (uint64_t)ms * NSEC_PER_MSEC;
+		w->end_ns = monotonic_ns() + (uint64_t)ms * NSEC_PER_MSEC;
 	}
 	if (optind == argc)
 		return usage_error("wait: takes PATH...");

@@ -1,5 +1,6 @@
 /* The client on libuv with streams and bodies: nothing piles up on either side. */
 #include "loop/test-uvclient.h"
+#include "sys/clock.h"
 
 #include <poll.h>
 

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "loop/uvclient.h"
+#include "sys/clock.h"
 #include "sys/dial.h"
 
 #define S(text) kedge_span(text)

@@ -30,46 +30,23 @@ void uvclient_link_close(struct kedge_uvclient *u)
 
 void uvclient_transmit(struct kedge_uvclient *u)
 {
-	const void *data;
-	size_t size;
-
 	/* Also where all of it goes at once: whoever stopped there waits for on_writable. */
 	if (kedge_caller_output_bytes(u->caller) >= UVCLIENT_WRITABLE_BYTES)
 		u->clogged = true;
-	while (u->link && !u->freed && !u->reset && kedge_caller_output(u->caller, &data, &size)) {
-		ssize_t n = send(u->link->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
-			break;
-		/* A server that refuses us may have answered before it closed: read on. */
-		kedge_caller_sent(u->caller, n < 0 ? size : (size_t)n);
-	}
+	while (u->link && !u->freed && !u->reset && dial_transmit(u->link->fd, u->caller))
+		;
 }
 
 /* Return: 1: there may be more; 0: not now; negative: why the connection is over. */
 static int receive(struct kedge_uvclient *u)
 {
-	size_t room;
-	void *to = kedge_caller_input(u->caller, &room);
-	ssize_t n = to ? recv(u->link->fd, to, room, MSG_DONTWAIT) : 0;
-	int r;
+	bool more;
+	ssize_t n = dial_receive(u->link->fd, u->caller, &more);
 
-	if (!to)
-		return -ENOMEM;
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (n == 0)
-		return -ECONNRESET;
-	u->caller->clock_ns = monotonic_ns();
-	r = kedge_caller_received(u->caller, (size_t)n);
-	if (r < 0)
-		return r;
 	/* The timer runs until the connection has proven itself. */
-	if (!*u->stray && uv_is_active((const uv_handle_t *)&u->retry))
+	if (n > 0 && !*u->stray && uv_is_active((const uv_handle_t *)&u->retry))
 		uvclient_proven(u);
-	return (size_t)n == room;
+	return n < 0 ? (int)n : more;
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "loop/uvclient.h"
+#include "sys/clock.h"
 #include "sys/dial.h"
 
 /* All failures of a streak are one and the same: that there is no connection. */

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/time.h"
 #include "kedge/endpoint.h"
-#include "sys/dial.h"
+#include "sys/clock.h"
 #include "wire/json.h"
 
 /* A day: a longer pause is a mistake in units. */

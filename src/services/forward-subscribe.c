@@ -59,8 +59,7 @@ void subscription_begin(struct passed *p, const struct kedge_reply *reply)
 
 static void send_buf(const struct passed *p, const struct buf *b)
 {
-	(void)kedge_server_send(p->forward->context.server, p->client,
-				(struct kedge_span){ buf_front(b), buf_size(b) });
+	(void)kedge_server_send(p->forward->context.server, p->client, buf_span(b));
 }
 
 static void send_error(const struct passed *p, const struct kedge_rpc_error *error)
@@ -112,9 +111,7 @@ static void end_for_slowness(struct passed *p)
 	    snprintf(method, sizeof(method), "%s.close", p->method) < (int)sizeof(method))
 		(void)kedge_uvclient_call(
 			p->line->client,
-			&(struct kedge_ask){ .method = method,
-					     .params = { buf_front(&params), buf_size(&params) } },
-			NULL);
+			&(struct kedge_ask){ .method = method, .params = buf_span(&params) }, NULL);
 	subscription_drop(p);
 }
 

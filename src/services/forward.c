@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "kedge/endpoint.h"
 #include "services/forwarding.h"
+#include "wire/json.h"
 
 int forward_new(struct forward **ret_forward, const struct service_context *context,
 		const char *own_path, enum kedge_protocol protocol, struct kedge_error *error)
@@ -187,7 +188,7 @@ static int pass(struct passed *p, const struct kedge_call *call, const char *met
 	if (!frames && subscription_close(p->line, call, &params) < 0)
 		return -ENOMEM;
 	if (buf_size(&params))
-		ask.params = (struct kedge_span){ buf_front(&params), buf_size(&params) };
+		ask.params = buf_span(&params);
 	p->uploading = call->body_kind == KEDGE_BODY_STREAMED;
 	return kedge_uvclient_call(p->line->client, &ask, &p->number);
 }

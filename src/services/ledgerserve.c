@@ -13,7 +13,7 @@ static void reply(const struct kedge_call *call, const struct buf *b, int result
 	if (result < 0)
 		(void)kedge_call_refuse(call, 500, "out of memory");
 	else
-		(void)kedge_call_reply(call, (struct kedge_span){ buf_front(b), buf_size(b) });
+		(void)kedge_call_reply(call, buf_span(b));
 }
 
 /* No params at all are as good as none of them. */
@@ -79,8 +79,7 @@ static void answer_metrics(const struct kedge_call *call, void *userdata)
 	int r = ledger_append_metrics(&text, userdata);
 
 	if (r == 0)
-		r = json_append_string(&b,
-				       (struct kedge_span){ buf_front(&text), buf_size(&text) });
+		r = json_append_string(&b, buf_span(&text));
 	reply(call, &b, r);
 }
 
@@ -91,8 +90,7 @@ static void push(const struct ledger_event *event, void *userdata)
 
 	if (kedge_server_clients(server) == 0 || ledger_append_event(&b, event) < 0)
 		return;
-	(void)kedge_server_push(server, PUSH_NAME,
-				(struct kedge_span){ buf_front(&b), buf_size(&b) });
+	(void)kedge_server_push(server, PUSH_NAME, buf_span(&b));
 }
 
 int ledger_serve(struct ledger *l, struct kedge_server *server)

@@ -1,9 +1,9 @@
 /* What the ledger tells: JSON for kedge's own commands, text for Prometheus. */
 #include <inttypes.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "services/ledgerbook.h"
+#include "sys/clock.h"
 #include "wire/json.h"
 
 /* "name":"text", or nothing where there is no text. */
@@ -16,17 +16,13 @@ static int append_text(struct buf *b, const char *name, const char *text)
 	return json_append_string(b, kedge_span(text));
 }
 
-/* 2026-01-02T03:04:05.678Z */
 static int append_time(struct buf *b, int64_t time_ms)
 {
-	time_t seconds = (time_t)(time_ms / 1000);
-	char text[32];
-	struct tm tm;
+	int r = buf_append(b, "\"time\":\"", 8);
 
-	if (!gmtime_r(&seconds, &tm) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm))
-		text[0] = '\0';
-	return buf_appendf(b, "\"time\":\"%s.%03dZ\",\"timeMs\":%" PRId64, text,
-			   (int)(time_ms % 1000), time_ms);
+	if (r == 0)
+		r = append_utc(b, time_ms);
+	return r < 0 ? r : buf_appendf(b, "\",\"timeMs\":%" PRId64, time_ms);
 }
 
 static int append_actor(struct buf *b, const struct ledger_actor *by)

@@ -9,11 +9,6 @@
 #include "wire/json.h"
 #include "wire/utf8.h"
 
-static struct kedge_span span_of(const struct buf *b)
-{
-	return (struct kedge_span){ buf_front(b), buf_size(b) };
-}
-
 /* "tools.0.name", or "params" for the whole. */
 static void append_place(struct buf *b, const struct params *p, const char *name)
 {
@@ -327,9 +322,9 @@ bool params_refused(struct params *p, const struct kedge_call *call)
 	(void)buf_append(&p->details, "]", 1);
 	(void)buf_append(&text, "Invalid params: ", 16);
 	(void)buf_append(&text, buf_front(&p->words), buf_size(&p->words));
-	error.text = span_of(&text);
-	if (json_is_valid(span_of(&p->details), 8))
-		error.details = span_of(&p->details);
+	error.text = buf_span(&text);
+	if (json_is_valid(buf_span(&p->details), 8))
+		error.details = buf_span(&p->details);
 	(void)kedge_call_fail(call, &error);
 	buf_deinit(&text);
 	return true;

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include "base/cleanup.h"
-#include "base/time.h"
+#include "rpc/caller.h"
+#include "sys/clock.h"
 #include "sys/fdpath.h"
 
 /*
@@ -68,10 +68,37 @@ int dial_patiently(const char *path, int timeout_ms)
 	}
 }
 
-uint64_t monotonic_ns(void)
+ssize_t dial_receive(int fd, struct kedge_caller *caller, bool *ret_more)
 {
-	struct timespec now;
+	size_t room;
+	void *to = kedge_caller_input(caller, &room);
+	ssize_t n = to ? recv(fd, to, room, MSG_DONTWAIT) : 0;
+	int r;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+	*ret_more = to && n > 0 && (size_t)n == room;
+	if (!to)
+		return -ENOMEM;
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ECONNRESET;
+	caller->clock_ns = monotonic_ns();
+	r = kedge_caller_received(caller, (size_t)n);
+	return r < 0 ? r : n;
+}
+
+size_t dial_transmit(int fd, struct kedge_caller *caller)
+{
+	const void *data;
+	size_t size;
+	ssize_t n;
+
+	if (!kedge_caller_output(caller, &data, &size))
+		return 0;
+	n = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS))
+		return 0;
+	/* A server that refuses us may have answered before it closed: read on. */
+	kedge_caller_sent(caller, n < 0 ? size : (size_t)n);
+	return n < 0 ? size : (size_t)n;
 }

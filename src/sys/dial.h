@@ -1,7 +1,11 @@
 /* Connecting to the path of a Unix socket, whatever its length. */
 #pragma once
 
-#include <stdint.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct kedge_caller;
 
 /* How long a server whose queue is full is left alone between tries. */
 #define DIAL_PAUSE_MS 10
@@ -21,5 +25,14 @@ int dial(const char *path);
 /* The same, and wait for room in the queue. Return: as dial(); -ETIMEDOUT. */
 int dial_patiently(const char *path, int timeout_ms);
 
-/* CLOCK_MONOTONIC, in ns. */
-uint64_t monotonic_ns(void);
+/**
+ * dial_receive() - read once, and hand what came to the caller
+ * @fd: as from dial()
+ * @ret_more: whether all the room was filled, so that more may be there
+ *
+ * Return: bytes that came; 0: none yet; negative: why the connection is over.
+ */
+ssize_t dial_receive(int fd, struct kedge_caller *caller, bool *ret_more);
+
+/* Write once what the caller has to say. Return: bytes that went; 0: none, or no room. */
+size_t dial_transmit(int fd, struct kedge_caller *caller);

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/time.h"
+#include "sys/clock.h"
 #include "sys/events.h"
 #include "sys/fdpath.h"
 #include "sys/files.h"
@@ -23,11 +24,8 @@
 
 static uint64_t world_now(void *ctx)
 {
-	struct timespec now;
-
 	(void)ctx;
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+	return monotonic_ns();
 }
 
 static uint32_t world_uid(void *ctx)

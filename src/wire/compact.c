@@ -22,3 +22,11 @@ int json_append_compact(struct buf *b, struct kedge_span value)
 	b->end = (size_t)(to - b->data);
 	return 0;
 }
+
+int json_append_member(struct buf *b, const char *name, struct kedge_span value)
+{
+	const char *comma = b->data[b->end - 1] == '{' ? "" : ",";
+	int r = value.size ? buf_appendf(b, "%s\"%s\":", comma, name) : 0;
+
+	return r < 0 || !value.size ? r : json_append_compact(b, value);
+}

@@ -12,3 +12,12 @@
  * Return: 0, or -ENOMEM (the buffer is as it was).
  */
 int json_append_compact(struct buf *b, struct kedge_span value);
+
+/**
+ * json_append_member() - append "NAME":VALUE to an object whose '{' is there
+ * @name:  goes out as it is
+ * @value: as for json_append_compact(); absent: nothing is appended
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int json_append_member(struct buf *b, const char *name, struct kedge_span value);

@@ -37,6 +37,12 @@ enum json_kind {
  */
 const char *json_skip(const char *p, const char *end, unsigned depth_max);
 
+/* What a buffer holds; valid until it changes. */
+static inline struct kedge_span buf_span(const struct buf *b)
+{
+	return (struct kedge_span){ buf_front(b), buf_size(b) };
+}
+
 /* Check one string. @p: its opening quote. Return: behind the closing one, or NULL. */
 const char *json_skip_string(const char *p, const char *end);
 

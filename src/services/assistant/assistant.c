@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "wire/json.h"
 
 static void get_route_schema(const struct kedge_call *call, void *userdata);
 
@@ -70,7 +71,7 @@ static void get_route_schema(const struct kedge_call *call, void *userdata)
 	if (r < 0)
 		(void)kedge_call_refuse(call, 500, "out of memory");
 	else
-		(void)kedge_call_reply(call, (struct kedge_span){ buf_front(&b), buf_size(&b) });
+		(void)kedge_call_reply(call, buf_span(&b));
 }
 
 static int add_methods(struct assistant *a)

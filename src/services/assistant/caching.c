@@ -7,6 +7,7 @@
 #include "services/assistant/assistant.h"
 #include "services/params.h"
 #include "wire/compact.h"
+#include "wire/json.h"
 
 #define TTL_DEFAULT_MS (INT64_C(30) * 60 * 1000)
 
@@ -31,7 +32,7 @@ static void reply_key(const struct kedge_call *call, struct kedge_span key)
 
 	if (buf_append(&b, "{\"key\":", 7) == 0 && json_append_string(&b, key) == 0 &&
 	    buf_append(&b, "}", 1) == 0)
-		(void)kedge_call_reply(call, (struct kedge_span){ buf_front(&b), buf_size(&b) });
+		(void)kedge_call_reply(call, buf_span(&b));
 	else
 		(void)kedge_call_refuse(call, 500, "out of memory");
 }
@@ -45,8 +46,7 @@ static void store(struct assistant *a, const struct kedge_call *call, struct ked
 	int r = json_append_compact(&data, value);
 
 	if (r == 0)
-		r = cache_set(&a->cache, key,
-			      (struct kedge_span){ buf_front(&data), buf_size(&data) }, now_ns,
+		r = cache_set(&a->cache, key, buf_span(&data), now_ns,
 			      now_ns + (uint64_t)ttl_ms * NSEC_PER_MSEC);
 	if (r == -E2BIG)
 		(void)kedge_call_refuse(call, 413, "The cache holds no more than 64 MiB");
@@ -112,7 +112,7 @@ void assistant_cache_get(const struct kedge_call *call, void *userdata)
 		(void)kedge_call_reply(call, kedge_span("null"));
 	else if (buf_append(&b, "{\"data\":", 8) == 0 &&
 		 buf_append(&b, data.data, data.size) == 0 && buf_append(&b, "}", 1) == 0)
-		(void)kedge_call_reply(call, (struct kedge_span){ buf_front(&b), buf_size(&b) });
+		(void)kedge_call_reply(call, buf_span(&b));
 	else
 		(void)kedge_call_refuse(call, 500, "out of memory");
 }

@@ -38,8 +38,7 @@ static int write_event(struct follower *f, const struct ledger_event *event)
 		r = buf_append(&b, "\n", 1);
 	if (r < 0)
 		return r;
-	return kedge_server_stream_write(f->server, f->open.later,
-					 (struct kedge_span){ buf_front(&b), buf_size(&b) });
+	return kedge_server_stream_write(f->server, f->open.later, buf_span(&b));
 }
 
 /* Write what the follower has not seen yet. It may be gone afterwards. */

@@ -1,12 +1,12 @@
 /* How it is: health, sockets_status, metrics. */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/time.h"
 #include "kedge/version.h"
 #include "services/assistant/assistant.h"
 #include "services/params.h"
+#include "sys/clock.h"
 #include "wire/json.h"
 
 static void reply(const struct kedge_call *call, const struct buf *b, int r)
@@ -14,20 +14,7 @@ static void reply(const struct kedge_call *call, const struct buf *b, int r)
 	if (r < 0)
 		(void)kedge_call_refuse(call, 500, "out of memory");
 	else
-		(void)kedge_call_reply(call, (struct kedge_span){ buf_front(b), buf_size(b) });
-}
-
-/* 2026-01-02T03:04:05.678Z */
-static int append_now(struct buf *b)
-{
-	struct timespec now;
-	struct tm tm;
-	char text[32];
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	(void)gmtime_r(&now.tv_sec, &tm);
-	(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	return buf_appendf(b, "%s.%03ldZ", text, now.tv_nsec / (long)NSEC_PER_MSEC);
+		(void)kedge_call_reply(call, buf_span(b));
 }
 
 static int append_socket(struct buf *b, const struct service_socket *s)
@@ -50,7 +37,7 @@ void assistant_health(const struct kedge_call *call, void *userdata)
 	int r = buf_appendf(&b, "{\"status\":\"healthy\",\"timestamp\":\"");
 
 	if (r == 0)
-		r = append_now(&b);
+		r = append_utc(&b, realtime_ms());
 	if (r == 0)
 		r = buf_appendf(&b,
 				"\",\"version\":\"" KEDGE_VERSION "\",\"uptimeMs\":%" PRIu64
@@ -96,5 +83,5 @@ void assistant_metrics(const struct kedge_call *call, void *userdata)
 		(void)kedge_server_reply_body(
 			call->server, call->later,
 			kedge_span("{\"content-type\":\"text/plain; version=0.0.4\"}"),
-			(struct kedge_span){ buf_front(&b), buf_size(&b) });
+			buf_span(&b));
 }

@@ -16,11 +16,6 @@ struct pending {
 	enum write_kind kind;
 };
 
-static struct kedge_span span_of(const struct buf *b)
-{
-	return (struct kedge_span){ buf_front(b), buf_size(b) };
-}
-
 /* An answer to a read, or why there is none. */
 struct found {
 	int error;         /* 0, or negative errno */
@@ -181,7 +176,7 @@ static void on_written(const struct outcome *outcome, void *userdata)
 		refusal.text = kedge_span(text);
 		(void)kedge_server_fail(server, p->later, &refusal);
 	} else {
-		(void)kedge_server_reply(server, p->later, span_of(&p->reply));
+		(void)kedge_server_reply(server, p->later, buf_span(&p->reply));
 	}
 	buf_deinit(&p->reply);
 	free(p);

@@ -72,21 +72,12 @@ static void pass_on(const struct kedge_call *call, struct skill *skill, struct s
 	*w = (struct waiting){ .server = call->server, .later = call->later };
 	list_init(&w->link);
 	list_append(&skill->waiting, &w->link);
-	r = ask(skill, client, method, skill_span(params), on_outcome, w);
+	r = ask(skill, client, method, buf_span(params), on_outcome, w);
 	if (r < 0) {
 		list_unlink(&w->link);
 		free(w);
 		refuse_unsent(call, r);
 	}
-}
-
-/* "name":VALUE, where there is one, with a comma in front where it is not the first. */
-static int append_member(struct buf *b, const char *name, struct kedge_span value)
-{
-	bool first = b->data[b->end - 1] == '{';
-	int r = value.size ? buf_appendf(b, "%s\"%s\":", first ? "" : ",", name) : 0;
-
-	return r < 0 || !value.size ? r : json_append_compact(b, value);
 }
 
 void dispatch_tool(const struct kedge_call *call, void *userdata)
@@ -111,11 +102,11 @@ void dispatch_tool(const struct kedge_call *call, void *userdata)
 	tool = registries_find_tool(skill, name, size);
 	r = buf_append(&ask_params, "{", 1);
 	if (r == 0)
-		r = append_member(&ask_params, "name", json_member(params.object, "name"));
+		r = json_append_member(&ask_params, "name", json_member(params.object, "name"));
 	if (r == 0)
-		r = append_member(&ask_params, "input", input);
+		r = json_append_member(&ask_params, "input", input);
 	if (r == 0)
-		r = append_member(&ask_params, "context", context);
+		r = json_append_member(&ask_params, "context", context);
 	if (r == 0)
 		r = buf_append(&ask_params, "}", 1);
 	if (tool)
@@ -132,11 +123,11 @@ static int compose_route(struct buf *b, const struct route *route, struct kedge_
 	int r = buf_append(b, "{", 1);
 
 	if (r == 0)
-		r = append_member(b, "patternSource", kedge_span(route->source));
+		r = json_append_member(b, "patternSource", kedge_span(route->source));
 	if (r == 0)
 		r = buf_append(b, ",\"request\":{", 12);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(members); i++)
-		r = append_member(b, members[i], json_member(request, members[i]));
+		r = json_append_member(b, members[i], json_member(request, members[i]));
 	return r < 0 ? r : buf_append(b, "}}", 2);
 }
 

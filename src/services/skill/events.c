@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "rpc/answer.h"
 #include "services/params.h"
 #include "services/skill/skill.h"
+#include "sys/clock.h"
 #include "wire/compact.h"
 
 /* More than this waiting for a client that does not read ends its streams. */
@@ -105,26 +105,19 @@ static void read_event(struct params *p, struct event *ret)
 		ret->conversation_json = json_member(p->object, "conversationId");
 }
 
-static int append_member(struct buf *b, const char *name, struct kedge_span value)
-{
-	int r = buf_appendf(b, "%s\"%s\":", b->data[b->end - 1] == '{' ? "" : ",", name);
-
-	return r < 0 ? r : json_append_compact(b, value);
-}
-
 /* {"id","conversationId"?,"emittedAt","message"} */
 static int append_event(struct buf *b, const struct event *e)
 {
 	int r = buf_append(b, "{", 1);
 
 	if (r == 0)
-		r = append_member(b, "id", e->id);
-	if (r == 0 && e->conversation_json.size)
-		r = append_member(b, "conversationId", e->conversation_json);
+		r = json_append_member(b, "id", e->id);
 	if (r == 0)
-		r = append_member(b, "emittedAt", e->emitted_at);
+		r = json_append_member(b, "conversationId", e->conversation_json);
 	if (r == 0)
-		r = append_member(b, "message", e->message);
+		r = json_append_member(b, "emittedAt", e->emitted_at);
+	if (r == 0)
+		r = json_append_member(b, "message", e->message);
 	return r < 0 ? r : buf_append(b, "}", 1);
 }
 
@@ -152,13 +145,13 @@ static void end_stalled(struct skill *skill, struct skill_client *client, struct
 		r = buf_appendf(&text,
 				" closed: client not draining (socket buffer exceeded %d bytes)",
 				QUEUED_BYTES_MAX);
-	error.text = skill_span(&text);
+	error.text = buf_span(&text);
 	if (r == 0)
 		r = answer_error(&line, id, &error);
 	/* First: a client that is at its end as well goes while this is sent. */
 	subscription_free(client, s);
 	if (r == 0)
-		(void)kedge_server_send(skill->context.server, to, skill_span(&line));
+		(void)kedge_server_send(skill->context.server, to, buf_span(&line));
 	free(plain);
 	buf_deinit(&text);
 	buf_deinit(&line);
@@ -177,7 +170,7 @@ static void deliver(struct skill *skill, struct skill_client *client, struct sub
 	if (buf_append(&line, "{\"id\":", 6) == 0 && buf_append(&line, s->id, s->id_size) == 0 &&
 	    buf_append(&line, ",\"event\":\"delivery\",\"payload\":", 30) == 0 &&
 	    buf_append(&line, payload.data, payload.size) == 0 && buf_append(&line, "}", 1) == 0)
-		(void)kedge_server_send(server, client->id, skill_span(&line));
+		(void)kedge_server_send(server, client->id, buf_span(&line));
 	buf_deinit(&line);
 }
 
@@ -223,7 +216,7 @@ static int publish(struct skill *skill, const struct event *e)
 	int r = count < 0 ? (int)count : append_event(&payload, e);
 
 	for (ssize_t i = 0; r == 0 && i < count; i++)
-		deliver_to(skill, readers[i], e, skill_span(&payload));
+		deliver_to(skill, readers[i], e, buf_span(&payload));
 	return r;
 }
 
@@ -266,19 +259,6 @@ static int append_uuid(struct buf *b)
 		x[14], x[15]);
 }
 
-/* 2026-01-02T03:04:05.678Z, quoted. */
-static int append_now(struct buf *b)
-{
-	struct timespec now;
-	struct tm tm;
-	char text[32];
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	(void)gmtime_r(&now.tv_sec, &tm);
-	(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	return buf_appendf(b, "\"%s.%03ldZ\"", text, now.tv_nsec / 1000000);
-}
-
 static int build(struct buf *reply, struct event *e)
 {
 	_cleanup_(buf_deinit) struct buf id = BUF_INIT;
@@ -286,9 +266,13 @@ static int build(struct buf *reply, struct event *e)
 	int r = append_uuid(&id);
 
 	if (r == 0)
-		r = append_now(&now);
-	e->id = skill_span(&id);
-	e->emitted_at = skill_span(&now);
+		r = buf_append(&now, "\"", 1);
+	if (r == 0)
+		r = append_utc(&now, realtime_ms());
+	if (r == 0)
+		r = buf_append(&now, "\"", 1);
+	e->id = buf_span(&id);
+	e->emitted_at = buf_span(&now);
 	return r < 0 ? r : append_event(reply, e);
 }
 

@@ -35,11 +35,6 @@ static const struct kedge_method methods[] = {
 	{ .name = "echo", .handler = service_echo },
 };
 
-struct kedge_span skill_span(const struct buf *b)
-{
-	return (struct kedge_span){ buf_front(b), buf_size(b) };
-}
-
 char *skill_keep(struct kedge_span span)
 {
 	char *copy = malloc(span.size + 1);
@@ -56,7 +51,7 @@ void skill_reply(const struct kedge_call *call, struct buf *reply, int r)
 	if (r < 0)
 		(void)kedge_call_refuse(call, 500, error_words(r));
 	else
-		(void)kedge_call_reply(call, skill_span(reply));
+		(void)kedge_call_reply(call, buf_span(reply));
 	buf_deinit(reply);
 }
 
@@ -141,7 +136,7 @@ static void skill_stopping(void *state)
 
 			if (buf_appendf(&params, "{\"name\":%s,\"reason\":\"shutdown\"}",
 					list_entry(it2, struct hook, link)->name) == 0)
-				(void)ask(skill, client, "skill.shutdown", skill_span(&params),
+				(void)ask(skill, client, "skill.shutdown", buf_span(&params),
 					  on_hook_done, NULL);
 			buf_deinit(&params);
 		}

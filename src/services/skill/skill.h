@@ -60,7 +60,6 @@ struct skill {
 struct skill_client *skill_client_of(const struct skill *skill, uint64_t id);
 /* Who calls; NULL: refused, there was no memory for that client. */
 struct skill_client *skill_caller(const struct skill *skill, const struct kedge_call *call);
-struct kedge_span skill_span(const struct buf *b);
 /* A copy with a NUL behind it, or NULL: no memory. */
 char *skill_keep(struct kedge_span span);
 /* Answer with what was composed, which is consumed; @r: whether that worked. */
