@@ -5,6 +5,7 @@ TESTS =
 SEEDS = 1000000
 MUTANT =
 FIRST = 1
+WHAT = guard rpc
 PREFIX = /usr/local
 SECONDS = 60
 TARGET =
@@ -27,11 +28,11 @@ test:
 	@scripts/setup test
 	@SANITIZE="$(SANITIZE)" TESTS="$(TESTS)" scripts/test
 
-# SEEDS histories of the guard in the simulator, on all cores.
+# SEEDS histories of the guard and as many of RPC in the simulator, on all cores.
 sim:
 	@scripts/setup
 	@$(MAKE) --no-print-directory all
-	@scripts/sim $(BUILD)/tests/sim/sim $(SEEDS) $(FIRST)
+	@scripts/sim $(SEEDS) $(FIRST) $(BUILD) $(WHAT)
 
 # Every history of the protocol, within bounds, by spin.
 model:
@@ -110,7 +111,7 @@ help:
 	@echo 'make run          set up, build, serve the gateway in ./workspace'
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
 	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
-	@echo 'make sim           the guard through SEEDS simulated histories [SEEDS=N] [FIRST=S]'
+	@echo 'make sim           guard and RPC through SEEDS simulated histories [SEEDS=N] [FIRST=S] [WHAT=rpc]'
 	@echo 'make model         the protocol of start, repair and stop, in every history, by spin'
 	@echo 'make mutants       planted bugs, and which test notices each [MUTANT=word]'
 	@echo 'make coverage      lines and branches that the tests reach, into docs/coverage.md'

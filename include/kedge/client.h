@@ -268,7 +268,7 @@ KEDGE_PUBLIC int kedge_caller_call(struct kedge_caller *caller, const struct ked
  */
 KEDGE_PUBLIC int kedge_caller_upload(struct kedge_caller *caller, uint64_t number,
 				     struct kedge_span piece);
-/* The body has ended. Return: as kedge_caller_upload(). */
+/* The body has ended. Return: 0; -ESTALE. */
 KEDGE_PUBLIC int kedge_caller_upload_end(struct kedge_caller *caller, uint64_t number);
 
 /**
