@@ -49,6 +49,10 @@ coverage:
 	@scripts/setup coverage
 	@scripts/coverage
 
+# The pages of docs/reference, from the comments in include/kedge.
+reference:
+	@scripts/reference
+
 setup:
 	@scripts/setup
 
@@ -115,6 +119,7 @@ help:
 	@echo 'make model         the protocol of start, repair and stop, in every history, by spin'
 	@echo 'make mutants       planted bugs, and which test notices each [MUTANT=word]'
 	@echo 'make coverage      lines and branches that the tests reach, into docs/coverage.md'
+	@echo 'make reference     docs/reference, from the public headers'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make bench-conn    requests through a connection, without a socket'
@@ -126,4 +131,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
+.PHONY: all run test reference test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc

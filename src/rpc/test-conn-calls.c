@@ -109,6 +109,8 @@ static void test_forget(void **state)
 	kedge_conn_forget(p.conn, 17);
 	peer_feed_text(&p, "{\"id\":\"d:1\",\"result\":1}\n");
 	peer_expect_log(&p, "output\n");
+	/* Who does not want to know which answer belongs to it need not ask. */
+	assert_int_equal(kedge_conn_call(p.conn, "m", (struct kedge_span){ NULL, 0 }, NULL), 0);
 	peer_close(&p);
 }
 
