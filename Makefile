@@ -7,6 +7,8 @@ MUTANT =
 FIRST = 1
 WHAT = guard rpc
 PREFIX = /usr/local
+# Where Debian's linker and pkg-config look. Meson asks dpkg-dev for it, and guesses lib64 without.
+LIBDIR = $(if $(wildcard /etc/debian_version),-Dlibdir=lib)
 SECONDS = 60
 TARGET =
 
@@ -16,7 +18,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@command -v meson >/dev/null || { echo "no meson here: 'make setup' installs what is missing"; exit 1; }
-	@meson setup --buildtype=release -Doptimization=2 -Ddebug=true -Db_lto=true --prefix="$(PREFIX)" $(BUILD) >/dev/null
+	@meson setup --buildtype=release -Doptimization=2 -Ddebug=true -Db_lto=true --prefix="$(PREFIX)" $(LIBDIR) $(BUILD) >/dev/null
 
 run:
 	@scripts/setup
