@@ -10,6 +10,8 @@ SECONDS = 60
 TARGET =
 MINUTES = 10
 SEED =
+COMMIT = HEAD
+TARBALL = build-dist/kedge-$(shell sed -n "s/^  version: '\(.*\)',$$/\1/p" meson.build).tar.xz
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -63,6 +65,20 @@ setup:
 test-fresh:
 	@scripts/test-fresh
 
+# A release's tarball, out of git: the same commit, the same bytes.
+dist:
+	@scripts/dist $(COMMIT)
+
+# Built and tested from the tarball alone; FRESH=1: on a minimal Debian, as test-fresh.
+dist-check: dist
+	@$(if $(FRESH),TARBALL=$(CURDIR)/$(TARBALL) scripts/test-fresh,\
+		TESTS="$(TESTS)" scripts/dist-check $(TARBALL))
+
+# What a program built against the last release would trip over; RECORD=1 writes this one's record.
+abi:
+	@scripts/setup
+	@tests/abi/abi.py . $(if $(RECORD),--record)
+
 demo:
 	@scripts/setup demo || scripts/setup
 	@$(MAKE) --no-print-directory all
@@ -111,7 +127,7 @@ install: all
 	@meson install --no-rebuild --quiet -C $(BUILD)
 
 clean:
-	@rm -rf $(BUILD) build-test* build-check* build-fuzz* build-coverage
+	@rm -rf $(BUILD) build-test* build-check* build-fuzz* build-coverage build-dist
 
 help:
 	@echo 'make              build the command: build/kedge'
@@ -128,10 +144,13 @@ help:
 	@echo 'make bench-conn    requests through a connection, without a socket'
 	@echo 'make bench-attacks hostile clients: what they cost the others, and the server'
 	@echo 'make bench-rpc     servers over a Unix socket, ours and others [SECONDS=2] [ONLY=name] [ALL=1]'
+	@echo 'make dist          the release as a tarball, in build-dist [COMMIT=HEAD]'
+	@echo 'make dist-check    the same, built and tested from it alone [TESTS=name] [FRESH=1]'
+	@echo 'make abi           would programs of the last release run with these libraries? [RECORD=1]'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
 	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name]'
 	@echo 'make faults        every error of every system call of the guard, one at a time'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test soak test-fresh coverage setup demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
+.PHONY: all run test soak test-fresh coverage setup dist dist-check abi demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
