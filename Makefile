@@ -5,7 +5,10 @@ TESTS =
 SEEDS = 1000000
 MUTANT =
 FIRST = 1
+WHAT = guard rpc
 PREFIX = /usr/local
+# Where Debian's linker and pkg-config look. Meson asks dpkg-dev for it, and guesses lib64 without.
+LIBDIR = $(if $(wildcard /etc/debian_version),-Dlibdir=lib)
 SECONDS = 60
 TARGET =
 MINUTES = 10
@@ -19,7 +22,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@command -v meson >/dev/null || { echo "no meson here: 'make setup' installs what is missing"; exit 1; }
-	@meson setup --buildtype=release -Doptimization=2 -Ddebug=true -Db_lto=true --prefix="$(PREFIX)" $(BUILD) >/dev/null
+	@meson setup --buildtype=release -Doptimization=2 -Ddebug=true -Db_lto=true --prefix="$(PREFIX)" $(LIBDIR) $(BUILD) >/dev/null
 
 run:
 	@scripts/setup
@@ -31,11 +34,11 @@ test:
 	@scripts/setup test
 	@SANITIZE="$(SANITIZE)" TESTS="$(TESTS)" scripts/test
 
-# SEEDS histories of the guard in the simulator, on all cores.
+# SEEDS histories of the guard and as many of RPC in the simulator, on all cores.
 sim:
 	@scripts/setup
 	@$(MAKE) --no-print-directory all
-	@scripts/sim $(BUILD)/tests/sim/sim $(SEEDS) $(FIRST)
+	@scripts/sim $(SEEDS) $(FIRST) $(BUILD) $(WHAT)
 
 # Servers, a guard, redis and nginx under load, and an adversary, for MINUTES.
 soak:
@@ -57,6 +60,10 @@ mutants:
 coverage:
 	@scripts/setup coverage
 	@scripts/coverage
+
+# The pages of docs/reference, from the comments in include/kedge.
+reference:
+	@scripts/reference
 
 setup:
 	@scripts/setup
@@ -134,11 +141,12 @@ help:
 	@echo 'make run          set up, build, serve the gateway in ./workspace'
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
 	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
-	@echo 'make sim           the guard through SEEDS simulated histories [SEEDS=N] [FIRST=S]'
+	@echo 'make sim           guard and RPC through SEEDS simulated histories [SEEDS=N] [FIRST=S] [WHAT=rpc]'
 	@echo 'make soak          servers under load, and an adversary [MINUTES=10] [SEED=n]'
 	@echo 'make model         the protocol of start, repair and stop, in every history, by spin'
 	@echo 'make mutants       planted bugs, and which test notices each [MUTANT=word]'
 	@echo 'make coverage      lines and branches that the tests reach, into docs/coverage.md'
+	@echo 'make reference     docs/reference, from the public headers'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
 	@echo 'make bench-conn    requests through a connection, without a socket'
@@ -153,4 +161,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test soak test-fresh coverage setup dist dist-check abi demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
+.PHONY: all run test soak reference test-fresh coverage setup dist dist-check abi demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc

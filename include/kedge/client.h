@@ -231,8 +231,8 @@ struct kedge_caller_options {
 	void *userdata;
 };
 
-/* Make a caller. @options: borrowed; NULL: all defaults. Return: 0; -EINVAL: an
- * option is out of its range; -ENOMEM. */
+/* Make a caller; the owner ends it by kedge_caller_free(). @options: borrowed; NULL: all
+ * defaults. Return: 0; -EINVAL: an option is out of its range; -ENOMEM. */
 KEDGE_PUBLIC int kedge_caller_new(struct kedge_caller **ret_caller,
 				  const struct kedge_caller_options *options);
 
@@ -268,7 +268,7 @@ KEDGE_PUBLIC int kedge_caller_call(struct kedge_caller *caller, const struct ked
  */
 KEDGE_PUBLIC int kedge_caller_upload(struct kedge_caller *caller, uint64_t number,
 				     struct kedge_span piece);
-/* The body has ended. Return: as kedge_caller_upload(). */
+/* The body has ended. Return: 0; -ESTALE. */
 KEDGE_PUBLIC int kedge_caller_upload_end(struct kedge_caller *caller, uint64_t number);
 
 /**
@@ -371,6 +371,7 @@ struct kedge_client_options {
 
 /**
  * kedge_client_connect() - connect to a server
+ * @ret_client: owned by the caller, who ends it by kedge_client_close()
  * @where:   a path (it has a '/'; of any length), or an endpoint's name; borrowed
  * @options: borrowed; NULL: all defaults
  * @error:   filled on failure; may be NULL
@@ -432,12 +433,12 @@ KEDGE_PUBLIC int kedge_client_wait(struct kedge_client *client, int timeout_ms);
  */
 KEDGE_PUBLIC int kedge_client_cancel(struct kedge_client *client);
 
-/* Why the connection is gone: -ECONNRESET: closed by the server; -EPROTO, -EMSGSIZE,
+/* Why the connection is gone. Return: -ECONNRESET: closed by the server; -EPROTO, -EMSGSIZE,
  * -ENOMEM: as from kedge_caller_received(); 0: it is there. */
 KEDGE_PUBLIC int kedge_client_error(const struct kedge_client *client);
 
-/* The socket, to poll for POLLIN before kedge_client_wait(client, 0). Borrowed; -EBADF
- * once the connection is gone. */
+/* Return: the socket, to poll for POLLIN before kedge_client_wait(client, 0), borrowed;
+ * -EBADF: the connection is gone. */
 KEDGE_PUBLIC int kedge_client_fd(const struct kedge_client *client);
 
 /* The caller beneath: to answer requests, to cancel subscriptions. What it has to say

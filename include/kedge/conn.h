@@ -224,8 +224,8 @@ KEDGE_PUBLIC struct kedge_conn_spares *kedge_conn_spares_new(void);
 /* When no connection is left that uses them. May be NULL. Return: NULL. */
 KEDGE_PUBLIC struct kedge_conn_spares *kedge_conn_spares_free(struct kedge_conn_spares *spares);
 
-/* Make a connection. Return: 0; -EINVAL: a handler is missing, a limit is out of
- * range, or the prefix is none; -ENOMEM. */
+/* Make a connection; the caller ends it by kedge_conn_free(). Return: 0; -EINVAL: a handler
+ * is missing, a limit is out of range, or the prefix is none; -ENOMEM. */
 KEDGE_PUBLIC int kedge_conn_new(struct kedge_conn **ret_conn,
 				const struct kedge_conn_options *options);
 
@@ -393,6 +393,7 @@ KEDGE_PUBLIC int kedge_conn_send(struct kedge_conn *conn, struct kedge_span mess
 /**
  * kedge_conn_call() - ask the other side: {"id":"PREFIXN","method":METHOD,"params":PARAMS}
  * @params: JSON text, compact and valid; size 0: the member is left out
+ * @ret_number: names the call in the answer; never 0; may be NULL
  *
  * The answer comes by on_answer. Time-outs are the caller's: kedge_conn_forget().
  * Calls that wait when the connection ends are not told.

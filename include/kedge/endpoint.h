@@ -1,5 +1,8 @@
 /*
  * kedge/endpoint.h - where a named socket lives, and making room for it.
+ *
+ * Threads: any, at any time; but no other may change the environment meanwhile.
+ * Nothing blocks, but on the file system that kedge_ensure_socket_dir() writes to.
  */
 #ifndef KEDGE_ENDPOINT_H
 #define KEDGE_ENDPOINT_H

@@ -31,6 +31,9 @@
  * _close() and _free(), on the thread that called. From a callback every
  * function may be called but kedge_guard_free().
  *
+ * Blocking: kedge_guard_listen() may wait up to 2 s for a stranger's listener that
+ * does not answer. Nothing else waits, but for the locks of directories.
+ *
  * Forks: in a child of fork() every function but kedge_guard_free() returns
  * -ESTALE and does nothing; kedge_guard_free() closes descriptors and frees
  * memory but touches no file.
@@ -145,6 +148,7 @@ KEDGE_PUBLIC const char *kedge_cause_name(enum kedge_cause cause);
 /* "stopped", "reachable", "repairing", "displaced", "blocked". Any thread. */
 KEDGE_PUBLIC const char *kedge_state_name(enum kedge_state state);
 
+/* Told of each event, in the order in which they happen. */
 typedef void kedge_event_fn(const struct kedge_event *event, void *userdata);
 
 /**
@@ -198,7 +202,7 @@ struct kedge_guard_options {
 
 /**
  * kedge_guard_new() - make a guard, which guards nothing yet
- * @ret_guard: the guard; owned by the caller, who ends it with kedge_guard_free()
+ * @ret_guard: the guard; owned by the caller, who ends it by kedge_guard_free()
  * @options:   borrowed for the call; NULL: all defaults
  *
  * Return: 0; -EINVAL: an option is out of its range; -ENOMEM; -EMFILE,
@@ -240,7 +244,7 @@ enum kedge_at_close {
 	KEDGE_AT_CLOSE_LEAVE,
 };
 
-/* "As it is": neither mode nor owner is asked for. */
+/* What zero stands for in struct kedge_listen_options. */
 #define KEDGE_MODE_DEFAULT    0600u
 #define KEDGE_BACKLOG_DEFAULT 4096
 
@@ -319,8 +323,9 @@ KEDGE_PUBLIC int kedge_guard_listen(struct kedge_guard *guard, const char *path,
  * @error:        filled on failure; may be NULL
  *
  * Return: 0; -EBADF: no descriptor; -ENOTSOCK: not a socket; -EINVAL: it does
- *         not listen, or the path is not what it is bound to; -ESTALE: its path is lost already and
- * no name of its inode can be found; else as kedge_guard_listen().
+ *         not listen, or the path is not what it is bound to; -ESTALE: its path is
+ *         lost already and no name of its inode can be found; else as
+ *         kedge_guard_listen().
  */
 KEDGE_PUBLIC int kedge_guard_adopt(struct kedge_guard *guard, const char *path, int listening_fd,
 				   const struct kedge_listen_options *options,
@@ -340,7 +345,7 @@ KEDGE_PUBLIC int kedge_guard_adopt(struct kedge_guard *guard, const char *path, 
  */
 KEDGE_PUBLIC int kedge_guard_close(struct kedge_guard *guard, const char *path);
 
-/* The descriptor to poll for POLLIN. Borrowed, constant over the guard's life. */
+/* Return: the descriptor to poll for POLLIN. Borrowed, constant over the guard's life. */
 KEDGE_PUBLIC int kedge_guard_fd(const struct kedge_guard *guard);
 
 /**
@@ -373,7 +378,7 @@ KEDGE_PUBLIC int kedge_guard_process(struct kedge_guard *guard);
  */
 KEDGE_PUBLIC int kedge_guard_repair(struct kedge_guard *guard, const char *path);
 
-/* Seconds are too coarse and nanoseconds wrap nowhere: all times in ns. */
+/* How a guarded path is, and what it went through. All times in ns, which wrap nowhere. */
 struct kedge_path_status {
 	size_t size; /* set by the caller: sizeof(struct kedge_path_status) */
 	enum kedge_state state;

@@ -24,6 +24,8 @@
  * Threads: everything belongs to the loop's thread, but kedge_server_post(),
  * _post_reply() and _post_error(), which may be called from any.
  *
+ * Nothing blocks, but kedge_server_listen() for as long as kedge_guard_listen() does.
+ *
  * Callbacks may call every function of this header, also kedge_server_stop()
  * and kedge_server_disconnect(), but not kedge_server_free().
  */
@@ -77,6 +79,7 @@ struct kedge_call {
 	struct kedge_peer peer;
 };
 
+/* A method: answers @call, or keeps its @later. */
 typedef void kedge_method_fn(const struct kedge_call *call, void *userdata);
 
 /* Groups of the system that the methods of a server may name, all in all. */
@@ -179,8 +182,9 @@ struct kedge_server_options {
 	void *userdata;
 };
 
-/* Make a server on @loop, which is borrowed and outlives it. Return: 0; -EINVAL: an
- * option is out of its range; -ENOMEM; -EMFILE. */
+/* Make a server on @loop, which is borrowed and outlives it; the caller ends it by
+ * kedge_server_stop() and kedge_server_free(). Return: 0; -EINVAL: an option is out of
+ * its range; -ENOMEM; -EMFILE. */
 KEDGE_PUBLIC int kedge_server_new(struct kedge_server **ret_server, uv_loop_t *loop,
 				  const struct kedge_server_options *options,
 				  struct kedge_error *error);
@@ -213,9 +217,10 @@ KEDGE_PUBLIC struct kedge_server *kedge_server_free(struct kedge_server *server)
 
 /* Answer in the handler. Return: as kedge_conn_reply(). */
 KEDGE_PUBLIC int kedge_call_reply(const struct kedge_call *call, struct kedge_span result);
-/* The same with a result in parts: as kedge_conn_reply_parts(). */
+/* The same with a result in parts. Return: as kedge_conn_reply_parts(). */
 KEDGE_PUBLIC int kedge_call_reply_parts(const struct kedge_call *call,
 					const struct kedge_span *parts, size_t count);
+/* Refuse in the handler. Return: as kedge_conn_fail(). */
 KEDGE_PUBLIC int kedge_call_fail(const struct kedge_call *call,
 				 const struct kedge_rpc_error *error);
 

@@ -11,7 +11,7 @@
  * its clients at once. A streak of failures is told once when it begins and
  * once when it ends, by on_log.
  *
- * Threads: everything belongs to the loop's thread. The client keeps the loop
+ * Threads: everything belongs to the loop's thread. Nothing blocks. The client keeps the loop
  * alive until it is freed. Callbacks run in the loop, never in the functions here, but
  * those of calls that are open at kedge_uvclient_free() or cancelled. They may call every
  * function here.
@@ -71,6 +71,7 @@ struct kedge_uvclient_options {
 
 /**
  * kedge_uvclient_new() - make a client that connects in the loop's next round
+ * @ret_client: owned by the caller, who ends it by kedge_uvclient_free()
  * @loop:    borrowed, outlives the client
  * @where:   a path (it has a '/'; of any length), or an endpoint's name; copied
  * @options: borrowed; NULL: all defaults
@@ -92,6 +93,7 @@ KEDGE_PUBLIC struct kedge_uvclient *kedge_uvclient_free(struct kedge_uvclient *c
 /**
  * kedge_uvclient_call() - ask something
  * @ask: @timeout_ms counts from here; @deadline_ns is not looked at
+ * @ret_number: names the call; never 0, never used twice; may be NULL
  *
  * A call with KEDGE_IF_LOST_RESEND waits for a connection, until its time-out, and is sent
  * again on each new one until it is answered. One with KEDGE_IF_LOST_FAIL waits for the

@@ -4,6 +4,8 @@
  * The macros say what a program was compiled against, kedge_version() what it
  * runs with. Both libraries keep their binary interface while their soname
  * stays: a program runs with every later version of the same soname.
+ *
+ * Threads: any. Nothing blocks.
  */
 #ifndef KEDGE_VERSION_H
 #define KEDGE_VERSION_H
@@ -26,7 +28,7 @@ extern "C" {
 	  (KEDGE_VERSION_MINOR > (minor) ||                                                        \
 	   (KEDGE_VERSION_MINOR == (minor) && KEDGE_VERSION_MICRO >= (micro)))))
 
-/* The version of the library that runs, as KEDGE_VERSION is written. Safe from any thread. */
+/* The version of the library that runs, as KEDGE_VERSION is written. */
 KEDGE_PUBLIC const char *kedge_version(void);
 
 #ifdef __cplusplus

@@ -21,7 +21,8 @@
  * Callbacks run on the watchdog's thread, or on the one that called
  * kedge_watchdog_start() or _rebind_if_missing(); never two at once, and with
  * no lock of the watchdog's held but the one that keeps them single file.
- * The thread blocks all signals, and never keeps a process alive that returns
+ * _start(), _stop(), _rebind_if_missing() and _free() block while a callback runs on another
+ * thread. The thread blocks all signals, and never keeps a process alive that returns
  * from main().
  */
 #ifndef KEDGE_WATCHDOG_H
@@ -75,7 +76,8 @@ struct kedge_watchdog_options {
 	void *userdata;
 };
 
-/* Make a watchdog, stopped. Return: 0, -EINVAL or -ENOMEM. */
+/* Make a watchdog, stopped; the caller ends it by kedge_watchdog_free(). @options:
+ * borrowed for the call. Return: 0; -EINVAL: an option is out of its range; -ENOMEM. */
 KEDGE_PUBLIC int kedge_watchdog_new(struct kedge_watchdog **ret_watchdog,
 				    const struct kedge_watchdog_options *options,
 				    struct kedge_error *error);

@@ -1,5 +1,6 @@
 #include "rpc/caller.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,6 +38,23 @@ static bool has_room(const struct kedge_caller *c, size_t n)
 static void cut_back(struct buf *b, size_t size)
 {
 	b->end = b->start + size;
+}
+
+/* The end of an upload, and what waits behind it, have their room before they are needed:
+ * without it what is said next would be taken for a piece of the body. */
+static int keep_room(struct kedge_caller *c)
+{
+	return buf_reserve(&c->out, FRAME_HEADER_BYTES + buf_size(&c->behind));
+}
+
+/* A message was appended behind @before; @r: how that went. Return: @r, or -ENOMEM. */
+static int finish(struct kedge_caller *c, struct buf *b, size_t before, int r)
+{
+	if (r == 0 && c->uploading)
+		r = keep_room(c);
+	if (r < 0)
+		cut_back(b, before);
+	return r;
 }
 
 static int begin_message(struct kedge_caller *c, struct buf *b)
@@ -154,9 +172,9 @@ int caller_write_request(struct kedge_caller *c, struct caller_call *call,
 	r = append_request(c, b, call->number, ask);
 	if (r == 0 && ask->if_lost == KEDGE_IF_LOST_RESEND)
 		r = keep(c, call, buf_front(b) + before, buf_size(b) - before);
-	if (r < 0)
-		cut_back(b, before);
-	return r;
+	if (r == 0 && ask->body_kind == KEDGE_BODY_STREAMED)
+		r = keep_room(c);
+	return finish(c, b, before, r);
 }
 
 int caller_write_kept(struct kedge_caller *c, const struct caller_call *call)
@@ -177,8 +195,8 @@ void caller_write_cancel(struct kedge_caller *c, uint64_t number)
 	n = snprintf(params, sizeof(params), "{\"targetId\":\"%s%" PRIu64 "\"}", c->prefix, number);
 	ask.params = (struct kedge_span){ params, (size_t)n };
 	/* Its answer says nothing and is not waited for: an id that has no call. */
-	if (!has_room(c, ENVELOPE_BYTES_MAX) || append_request(c, b, ++c->serial, &ask) < 0)
-		cut_back(b, before);
+	if (has_room(c, ENVELOPE_BYTES_MAX))
+		(void)finish(c, b, before, append_request(c, b, ++c->serial, &ask));
 }
 
 void caller_close_upload(struct kedge_caller *c)
@@ -188,15 +206,13 @@ void caller_close_upload(struct kedge_caller *c)
 	c->uploading = 0;
 	if (r == 0)
 		r = buf_append(&c->out, buf_front(&c->behind), buf_size(&c->behind));
+	assert(r == 0);
 	buf_deinit(&c->behind);
-	if (r < 0)
-		c->failed = r;
 }
 
 int kedge_caller_upload(struct kedge_caller *c, uint64_t number, struct kedge_span piece)
 {
 	size_t before = buf_size(&c->out);
-	int r;
 
 	if (!number || c->uploading != number)
 		return -ESTALE;
@@ -204,10 +220,7 @@ int kedge_caller_upload(struct kedge_caller *c, uint64_t number, struct kedge_sp
 		return 0;
 	if (!has_room(c, FRAME_HEADER_BYTES + piece.size))
 		return -ENOBUFS;
-	r = append_frame(&c->out, piece);
-	if (r < 0)
-		cut_back(&c->out, before);
-	return r;
+	return finish(c, &c->out, before, append_frame(&c->out, piece));
 }
 
 int kedge_caller_upload_end(struct kedge_caller *c, uint64_t number)
@@ -215,7 +228,7 @@ int kedge_caller_upload_end(struct kedge_caller *c, uint64_t number)
 	if (!number || c->uploading != number)
 		return -ESTALE;
 	caller_close_upload(c);
-	return c->failed;
+	return 0;
 }
 
 struct kedge_span kedge_caller_id(struct kedge_caller *c, uint64_t number)
@@ -229,11 +242,7 @@ struct kedge_span kedge_caller_id(struct kedge_caller *c, uint64_t number)
 /* @r: how writing it went. */
 static int finish_answer(struct kedge_caller *c, struct buf *b, size_t before, int r)
 {
-	if (r == 0)
-		r = end_message(c, b, before);
-	if (r < 0)
-		cut_back(b, before);
-	return r;
+	return finish(c, b, before, r < 0 ? r : end_message(c, b, before));
 }
 
 int kedge_caller_reply(struct kedge_caller *c, struct kedge_span id, struct kedge_span result)
@@ -267,7 +276,8 @@ bool kedge_caller_output(struct kedge_caller *c, const void **ret_data, size_t *
 void kedge_caller_sent(struct kedge_caller *c, size_t n)
 {
 	buf_consume(&c->out, n);
-	buf_trim(&c->out, (size_t)1 << 20);
+	if (!c->uploading)
+		buf_trim(&c->out, (size_t)1 << 20);
 }
 
 size_t kedge_caller_output_bytes(const struct kedge_caller *c)

@@ -68,7 +68,7 @@ struct kedge_caller {
 	/* The time, where the owner has said it: streams that begin then have a deadline
 	 * for their first piece. 0: first_chunk_ms is not looked at. */
 	uint64_t clock_ns;
-	int failed; /* no memory for what had to be sent: the connection cannot go on */
+	int failed; /* no memory for a deadline: the connection cannot go on */
 };
 
 /* caller.c */

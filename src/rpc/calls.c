@@ -73,7 +73,8 @@ int kedge_conn_call(struct kedge_conn *conn, const char *method, struct kedge_sp
 	if (r < 0)
 		return conn_die(conn, r);
 	conn->call_serial = number;
-	*ret_number = number;
+	if (ret_number)
+		*ret_number = number;
 	m = message_begin(conn);
 	return message_end(
 		conn, &m, answer_call(m.to, conn->call_prefix, number, kedge_span(method), params));

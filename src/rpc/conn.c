@@ -170,7 +170,9 @@ void conn_process(struct kedge_conn *conn)
 		break;
 	}
 	conn->processing = false;
-	if (conn->dead || !waits_for_input(conn))
+	/* Of a connection that drains it stays: an answer that is yet to be asked for is found
+	 * behind it, and half a message has its other half still to come. */
+	if (conn->dead)
 		buf_consume(in, buf_size(in));
 	if (conn->spares)
 		spare_give_back(in, &conn->spares->in);
@@ -252,8 +254,8 @@ bool kedge_conn_is_finished(const struct kedge_conn *conn)
 	/* An answer that this side waits for cannot come any more once the other has ended. */
 	if (!conn->eof && (!conn->draining || conn->calls.count))
 		return false;
-	return conn->tickets.count == 0 && buf_size(&conn->in.buf) == 0 &&
-	       buf_size(&conn->out) == 0;
+	return conn->tickets.count == 0 && buf_size(&conn->out) == 0 &&
+	       (buf_size(&conn->in.buf) == 0 || !waits_for_input(conn));
 }
 
 void conn_answered(struct kedge_conn *conn, struct ticket_slot *slot)

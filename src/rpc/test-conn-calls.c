@@ -109,6 +109,8 @@ static void test_forget(void **state)
 	kedge_conn_forget(p.conn, 17);
 	peer_feed_text(&p, "{\"id\":\"d:1\",\"result\":1}\n");
 	peer_expect_log(&p, "output\n");
+	/* Who does not want to know which answer belongs to it need not ask. */
+	assert_int_equal(kedge_conn_call(p.conn, "m", (struct kedge_span){ NULL, 0 }, NULL), 0);
 	peer_close(&p);
 }
 
@@ -190,6 +192,43 @@ static void test_drain_in_a_body(void **state)
 	peer_close(&p);
 }
 
+/* Half a request was there when the connection was told to drain. What it is asked after that
+ * was once answered in vain: the other half was read as a message. */
+static void test_ask_when_drained(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_COLLECT };
+	struct kedge_conn_options options = peer_options(&p, KEDGE_PROTOCOL_FRAMES);
+	uint64_t number;
+
+	(void)state;
+	options.call_prefix = "d:";
+	peer_open(&p, &options);
+	peer_feed_frame(&p, "{\"id\":\"s\",\"method\":\"later\"}");
+	peer_feed(&p, "\0\0\0\x1a{\"id\":\"t\",", 14);
+	kedge_conn_drain(p.conn);
+	assert_int_equal(kedge_conn_call(p.conn, "m", (struct kedge_span){ NULL, 0 }, &number), 0);
+	assert_true(kedge_conn_wants_input(p.conn));
+	peer_feed_text(&p, "\"method\":\"echo\"}");
+	peer_feed_frame(&p, "{\"id\":\"d:1\",\"result\":1}");
+	peer_expect_log(&p, "output\nanswer 1 ok 1 0 \n");
+	assert_false(kedge_conn_is_finished(p.conn));
+	peer_close(&p);
+}
+
+/* Nobody waits for what was there and is not wanted any more. */
+static void test_drained_in_a_message(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_COLLECT };
+
+	(void)state;
+	open_lines(&p);
+	peer_feed_text(&p, "{\"id\":\"s\",");
+	assert_false(kedge_conn_is_finished(p.conn));
+	kedge_conn_drain(p.conn);
+	assert_true(kedge_conn_is_finished(p.conn));
+	peer_close(&p);
+}
+
 /* In frames, and behind a stream. */
 static void test_frames(void **state)
 {
@@ -221,9 +260,14 @@ static void test_frames(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_dialogues), cmocka_unit_test(test_forget),
-		cmocka_unit_test(test_drain),     cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_frames),    cmocka_unit_test(test_drain_in_a_body),
+		cmocka_unit_test(test_dialogues),
+		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_drain_in_a_body),
+		cmocka_unit_test(test_ask_when_drained),
+		cmocka_unit_test(test_drained_in_a_message),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -1,23 +1,23 @@
-/*
- * Memory of the guards: taken from one block, given back all at once, so that a
- * process can be dropped at any moment. Each free() overwrites what it frees.
- *
- * The linker sends the guard's calls here (--wrap).
- */
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim.h"
+#include "arena.h"
+#include "story.h"
 
 #define ARENA_BYTES (32u << 20)
 #define ARENA_ALIGN 16u
 
 struct block {
 	size_t size;
-	struct guard_process *owner; /* NULL: freed */
+	struct holder *owner; /* NULL: nobody's, or freed */
 };
 
 _Static_assert(sizeof(struct block) == ARENA_ALIGN, "what follows must be aligned");
+
+static size_t whole_size(size_t size)
+{
+	return sizeof(struct block) + (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+}
 
 static struct {
 	_Alignas(16) unsigned char bytes[ARENA_BYTES];
@@ -31,45 +31,69 @@ void __wrap_free(void *memory);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
 
+/* Blocks from this size on are used again: bodies would fill the arena else. */
+#define REUSED_BYTES  8192u
+#define REUSED_BLOCKS 64u
+
+static struct {
+	struct block *blocks[REUSED_BLOCKS]; /* freed, oldest first */
+	unsigned count;
+} freed;
+
 void arena_reset(void)
 {
 	arena.used = 0;
+	freed.count = 0;
 }
 
-void arena_forget(struct guard_process *g)
+void arena_forget(struct holder *holder)
 {
-	g->allocations = 0;
+	*holder = (struct holder){ 0 };
 }
 
-static bool fails(void)
+/* The oldest freed block of this size, or NULL. */
+static struct block *reuse(size_t whole)
 {
-	if (sim.calm || !sim.running || !sim.alloc_gap || --sim.alloc_gap > 0)
-		return false;
-	if (sim.faults_left) {
-		sim.faults_left--;
-		sim.alloc_gap = choose_gap(200);
+	for (unsigned i = 0; i < freed.count; i++) {
+		struct block *b = freed.blocks[i];
+
+		if (whole_size(b->size) != whole)
+			continue;
+		freed.count--;
+		memmove(&freed.blocks[i], &freed.blocks[i + 1],
+			(freed.count - i) * sizeof(freed.blocks[0]));
+		return b;
 	}
-	sim.running->tainted = true;
-	sim.disturbances++;
-	trace("  no memory");
-	return true;
+	return NULL;
+}
+
+static struct block *take(size_t whole)
+{
+	struct block *b = whole >= REUSED_BYTES ? reuse(whole) : NULL;
+
+	if (b)
+		return b;
+	if (arena.used + whole > ARENA_BYTES) {
+		arena_is_exhausted();
+		return NULL;
+	}
+	b = (void *)(arena.bytes + arena.used);
+	arena.used += whole;
+	return b;
 }
 
 void *__wrap_malloc(size_t size)
 {
-	size_t whole = sizeof(struct block) + (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-	struct block *b = (void *)(arena.bytes + arena.used);
+	struct holder *user = arena_user();
+	struct block *b = arena_refuses() ? NULL : take(whole_size(size));
 
-	if (fails())
+	if (!b)
 		return NULL;
-	if (arena.used + whole > ARENA_BYTES) {
-		kernel.exhausted = "memory";
-		return NULL;
+	*b = (struct block){ size, user };
+	if (user) {
+		user->allocations++;
+		user->bytes += size;
 	}
-	arena.used += whole;
-	*b = (struct block){ size, sim.running };
-	if (sim.running)
-		sim.running->allocations++;
 	return b + 1;
 }
 
@@ -88,13 +112,16 @@ void __wrap_free(void *memory)
 		return;
 	b = (struct block *)memory - 1;
 	/* No guard's: what a profiler's runtime, linked with us, takes while the program ends. */
-	if (!b->owner && !sim.running)
+	if (!b->owner && !arena_user())
 		return;
 	if (!b->owner)
 		sim_fail("memory is freed twice");
 	b->owner->allocations--;
+	b->owner->bytes -= b->size;
 	b->owner = NULL;
 	memset(memory, 0xdb, b->size);
+	if (whole_size(b->size) >= REUSED_BYTES && freed.count < REUSED_BLOCKS)
+		freed.blocks[freed.count++] = b;
 }
 
 void *__wrap_realloc(void *old, size_t size)

@@ -91,9 +91,9 @@ void check_ended(struct guard_process *g)
 	foul_kidnaps(g);
 	if (files_count(&g->os))
 		sim_fail("the guard has ended, but %u descriptors are open", files_count(&g->os));
-	if (g->allocations)
+	if (g->memory.allocations)
 		sim_fail("the guard has ended, but %ld blocks of memory are in use",
-			 g->allocations);
+			 g->memory.allocations);
 	if (notify_watches(&g->os) && !g->abandoning)
 		sim_fail("the guard has ended, but %u watches are kept", notify_watches(&g->os));
 	if (!g->tainted && !g->abandoning)

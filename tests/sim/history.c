@@ -205,8 +205,8 @@ bool history_run(void)
 	sim.running = NULL;
 	sim.instances = 0;
 	sim.disturbances = sim.names = 0;
-	sim.calm = sim.crashed = sim.swept = sim.unseen = sim.failed = false;
-	sim.failure[0] = '\0';
+	sim.calm = sim.crashed = sim.swept = sim.unseen = story.failed = false;
+	story.failure[0] = '\0';
 	arena_reset();
 	kernel_reset();
 	if (setjmp(sim.end) == 0) {
@@ -218,10 +218,10 @@ bool history_run(void)
 		if (!kernel.exhausted)
 			end();
 	}
-	if (!sim.failed && kernel.exhausted) {
-		(void)snprintf(sim.failure, sizeof(sim.failure), "the kernel has no %s left",
+	if (!story.failed && kernel.exhausted) {
+		(void)snprintf(story.failure, sizeof(story.failure), "the kernel has no %s left",
 			       kernel.exhausted);
-		sim.failed = true;
+		story.failed = true;
 	}
-	return !sim.failed;
+	return !story.failed;
 }

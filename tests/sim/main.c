@@ -9,7 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "sim.h"
+#include "choice.h"
+#include "story.h"
 
 /* Replays that shrinking one failure may take. */
 #define SHRINK_TRIES_MAX 20000
@@ -67,7 +68,7 @@ static bool same_failure(const char *a, const char *b)
 static bool still_fails(const struct choices *list, const char *failure)
 {
 	choose_by_list(list);
-	return !history_run() && same_failure(sim.failure, failure);
+	return !history_run() && same_failure(story.failure, failure);
 }
 
 /* Try without @n answers from @at on. */
@@ -136,18 +137,18 @@ static void print_list(const struct choices *list)
 
 static void show(struct choices *list)
 {
-	sim.tracing = true;
+	story.tracing = true;
 	choose_by_list(list);
 	(void)history_run();
-	sim.tracing = false;
+	story.tracing = false;
 }
 
 /* Tell of a history that failed, as short as it can be made. */
 static void tell(uint64_t seed, struct choices *list, const struct options *o)
 {
-	char failure[sizeof(sim.failure)];
+	char failure[sizeof(story.failure)];
 
-	(void)snprintf(failure, sizeof(failure), "%s", sim.failure);
+	(void)snprintf(failure, sizeof(failure), "%s", story.failure);
 	(void)printf("# seed %llu: %s\n", (unsigned long long)seed, failure);
 	if (o->raw)
 		return;
@@ -174,13 +175,13 @@ static int run_one(const struct options *o)
 	} else {
 		choose_by_seed(o->first, &list);
 	}
-	sim.tracing = o->tracing;
+	story.tracing = o->tracing;
 	sound = history_run();
-	sim.tracing = false;
+	story.tracing = false;
 	if (!sound && !o->tracing)
 		tell(o->first, &list, o);
 	(void)printf("%s 1 - %s\n1..1\n", sound ? "ok" : "not ok",
-		     sound ? "one history" : sim.failure);
+		     sound ? "one history" : story.failure);
 	return sound ? 0 : 1;
 }
 

@@ -15,36 +15,40 @@ static _Alignas(64) char stacks[PROCESSES_MAX][STACK_BYTES];
 
 struct sim sim;
 
-void __wrap___assert_fail(const char *what, const char *file, unsigned line, const char *function);
-
-void trace_line(const char *format, ...)
+uint64_t history_clock_ns(void)
 {
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)printf("# %12.6f ", (double)(kernel.now_ns - 1000 * NSEC_PER_SEC) / 1e9);
-	(void)vprintf(format, arguments);
-	(void)printf("\n");
-	va_end(arguments);
+	return kernel.now_ns - 1000 * NSEC_PER_SEC;
 }
 
-_Noreturn void sim_fail(const char *format, ...)
+_Noreturn void history_leave(void)
 {
-	va_list arguments;
-
-	va_start(arguments, format);
-	(void)vsnprintf(sim.failure, sizeof(sim.failure), format, arguments);
-	va_end(arguments);
-	trace("FOUL: %s", sim.failure);
-	sim.failed = true;
 	if (sim.running)
 		(void)setcontext(&sim.main);
 	longjmp(sim.end, 1);
 }
 
-void __wrap___assert_fail(const char *what, const char *file, unsigned line, const char *function)
+struct holder *arena_user(void)
 {
-	sim_fail("%s:%u: %s: assertion failed: %s", file, line, function, what);
+	return sim.running ? &sim.running->memory : NULL;
+}
+
+bool arena_refuses(void)
+{
+	if (sim.calm || !sim.running || !sim.alloc_gap || --sim.alloc_gap > 0)
+		return false;
+	if (sim.faults_left) {
+		sim.faults_left--;
+		sim.alloc_gap = choose_gap(200);
+	}
+	sim.running->tainted = true;
+	sim.disturbances++;
+	trace("  no memory");
+	return true;
+}
+
+void arena_is_exhausted(void)
+{
+	kernel.exhausted = "memory";
 }
 
 static void read_events(struct guard_process *g)
@@ -199,7 +203,7 @@ void process_resume(struct guard_process *g)
 	sim.running = g;
 	(void)swapcontext(&sim.main, &g->context);
 	sim.running = NULL;
-	if (sim.failed)
+	if (story.failed)
 		longjmp(sim.end, 1);
 	if (g->progress != PROGRESS_IDLE)
 		return;
@@ -233,7 +237,7 @@ void process_crash(struct guard_process *g)
 	g->os.alive = false;
 	g->engine_up = false;
 	files_close_all(&g->os);
-	arena_forget(g);
+	arena_forget(&g->memory);
 	sim.crashed = true;
 	g->progress = PROGRESS_CRASHED;
 	sim.disturbances++;

@@ -10,9 +10,11 @@
 #include <setjmp.h>
 #include <ucontext.h>
 
+#include "arena.h"
 #include "choice.h"
 #include "guard/engine.h"
 #include "kernel.h"
+#include "story.h"
 
 #define PATHS_MAX 3
 
@@ -53,7 +55,7 @@ struct guard_process {
 	bool tainted;      /* a call failed that need not have: something may be left behind */
 	uint64_t retry_ns;
 	unsigned op_calls, runs;
-	long allocations;
+	struct holder memory;
 	struct kidnap kidnap;
 	unsigned looked; /* disturbances that there had been at its last look at a name */
 	struct sight path_seen;
@@ -86,9 +88,6 @@ struct sim {
 	bool crashed;          /* some process has */
 	bool swept;            /* the world was at the anchors, so maybe at the locks */
 	bool unseen;           /* something happened of which no event tells */
-	bool tracing;
-	bool failed;
-	char failure[400];
 	ucontext_t main;
 	jmp_buf end; /* of the history */
 };
@@ -96,18 +95,6 @@ struct sim {
 extern struct sim sim;
 
 extern const char *const sim_paths[PATHS_MAX];
-
-/* The story so far, a line each, where it was asked for. */
-#define trace(...)                                                                                 \
-	do {                                                                                       \
-		if (sim.tracing)                                                                   \
-			trace_line(__VA_ARGS__);                                                   \
-	} while (0)
-
-void trace_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* This history has shown a bug: it ends here. */
-_Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* process.c */
 
@@ -184,14 +171,3 @@ void check_ended(struct guard_process *g);
 void check_names(int instance);
 /* Nor of any, where the paths lead now. */
 void check_leftovers(void);
-
-/* history.c */
-
-/* Run one history by the answers that choose() gives. Return: whether it is sound;
- * sim.failure says what is not. */
-bool history_run(void);
-
-/* arena.c */
-
-void arena_reset(void);
-void arena_forget(struct guard_process *g);
