@@ -113,12 +113,22 @@ const struct ledger_event *ledger_event_at(const struct ledger *ledger, uint64_t
 /* One event as a JSON object. Return: 0 or -ENOMEM. */
 int ledger_append_event(struct buf *b, const struct ledger_event *event);
 
-/**
- * ledger_append_events() - the kept events as a JSON array, the oldest first
- * @since_ms: those of that time or later; INT64_MIN: all
- * @most:     the newest so many of them
- */
-int ledger_append_events(struct buf *b, const struct ledger *ledger, int64_t since_ms, size_t most);
+/* Which of the kept events. */
+struct ledger_choice {
+	int64_t since_ms; /* those of that time or later; INT64_MIN: all */
+	const char *path; /* of one path; NULL: of all */
+	size_t most;      /* the newest so many of these */
+};
+
+#define LEDGER_CHOICE_ALL                                                                          \
+	(struct ledger_choice)                                                                     \
+	{                                                                                          \
+		.since_ms = INT64_MIN, .most = SIZE_MAX                                            \
+	}
+
+/* The kept events as a JSON array, the oldest first. Return: 0 or -ENOMEM. */
+int ledger_append_events(struct buf *b, const struct ledger *ledger,
+			 const struct ledger_choice *choice);
 
 /* All paths with state and counters, and the totals, as a JSON object.
  * @only: one path; NULL: all */
@@ -130,8 +140,8 @@ int ledger_append_metrics(struct buf *b, const struct ledger *ledger);
 /**
  * ledger_serve() - answer for the ledger on a server
  *
- * Adds `sockets_status {path?}`, `sockets_events {since?, most?}` (since: ms
- * since the epoch) and `metrics` (the text as a JSON string), and pushes each
+ * Adds `sockets_status {path?}`, `sockets_events {since?, most?, path?}` (since:
+ * ms since the epoch) and `metrics` (the text as a JSON string), and pushes each
  * event to every client as {"event":"sockets_event","data":{...}}. One server at
  * a time. The ledger outlives it. Return: 0 or -ENOMEM.
  */

@@ -61,16 +61,28 @@ static bool get_number(const struct kedge_call *call, const char *name, int64_t 
 static void answer_events(const struct kedge_call *call, void *userdata)
 {
 	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
-	int64_t since_ms = INT64_MIN, most = INT64_MAX;
+	_cleanup_(freep) char *path = NULL;
+	struct ledger_choice choice = LEDGER_CHOICE_ALL;
+	int64_t most = INT64_MAX;
+	struct params p;
+	size_t size;
 
-	if (!get_number(call, "since", &since_ms))
+	params_init(&p, call);
+	if (!get_number(call, "since", &choice.since_ms))
 		(void)kedge_call_refuse(call, 400,
 					"Invalid params: since: expected ms since the "
 					"epoch, a whole number");
 	else if (!get_number(call, "most", &most))
 		(void)kedge_call_refuse(call, 400, "Invalid params: most: expected a whole number");
-	else
-		reply(call, &b, ledger_append_events(&b, userdata, since_ms, (size_t)most));
+	else if (has_member(call, "path") &&
+		 !params_string(&p, "path", PARAMS_NOT_EMPTY, &path, &size))
+		(void)params_refused(&p, call);
+	else {
+		choice.most = (size_t)most;
+		choice.path = path;
+		reply(call, &b, ledger_append_events(&b, userdata, &choice));
+	}
+	params_deinit(&p);
 }
 
 static void answer_metrics(const struct kedge_call *call, void *userdata)

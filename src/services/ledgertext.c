@@ -67,17 +67,33 @@ int ledger_append_event(struct buf *b, const struct ledger_event *e)
 	return r < 0 ? r : buf_append(b, "}", 1);
 }
 
-int ledger_append_events(struct buf *b, const struct ledger *l, int64_t since_ms, size_t most)
+static bool is_chosen(const struct ledger_event *e, const struct ledger_choice *choice)
 {
-	uint64_t kept = l->noted < l->events_max ? l->noted : l->events_max;
-	uint64_t first = l->noted - (kept < most ? kept : most);
+	return e->time_ms >= choice->since_ms &&
+	       (!choice->path || strcmp(e->path, choice->path) == 0);
+}
+
+/* The number of the first event to be told. */
+static uint64_t first_chosen(const struct ledger *l, const struct ledger_choice *choice)
+{
+	uint64_t first, last, n;
+	size_t found = 0;
+
+	ledger_range(l, &first, &last);
+	for (n = last + 1; n > first && found < choice->most; n--)
+		found += is_chosen(ledger_event_at(l, n - 1), choice);
+	return n;
+}
+
+int ledger_append_events(struct buf *b, const struct ledger *l, const struct ledger_choice *choice)
+{
 	int r = buf_append(b, "[", 1);
 	bool begun = false;
 
-	for (uint64_t n = first; r == 0 && n < l->noted; n++) {
-		const struct ledger_event *e = &l->events[n % l->events_max].event;
+	for (uint64_t n = first_chosen(l, choice); r == 0 && n <= l->noted; n++) {
+		const struct ledger_event *e = ledger_event_at(l, n);
 
-		if (e->time_ms < since_ms)
+		if (!is_chosen(e, choice))
 			continue;
 		if (begun)
 			r = buf_append(b, ",", 1);

@@ -20,17 +20,20 @@ void service_describe_path(struct buf *b, const char *path, void *userdata)
 	for (size_t i = 0; i < shared->socket_count; i++) {
 		const struct service_socket *s = &shared->sockets[i];
 		struct kedge_path_status status = { .size = sizeof(status) };
+		struct kedge_server_stats stats = { .size = sizeof(stats) };
 
 		if (strcmp(s->path, path) != 0 ||
 		    kedge_guard_status(kedge_server_guard(s->server), path, &status) < 0)
 			continue;
+		kedge_server_stats(s->server, &stats);
 		(void)buf_appendf(b,
 				  ",\"name\":\"%s\",\"generation\":%" PRIu64 ",\"relinks\":%" PRIu64
 				  ",\"rebinds\":%" PRIu64 ",\"retired\":%" PRIu32
-				  ",\"anchored\":%s,\"watched\":%s,\"clients\":%zu",
+				  ",\"anchored\":%s,\"watched\":%s,\"clients\":%" PRIu64
+				  ",\"requests\":%" PRIu64,
 				  s->name, status.generation, status.relinks, status.rebinds,
 				  status.retired, truth(status.anchored), truth(status.watched),
-				  kedge_server_clients(s->server));
+				  stats.clients, stats.requests);
 	}
 }
 

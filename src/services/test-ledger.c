@@ -140,26 +140,57 @@ static void test_the_ring_keeps_the_newest(void **state)
 	(void)state;
 	for (int i = 0; i < 10; i++)
 		note(l, KEDGE_EVENT_LOST, "/a", KEDGE_CAUSE_UNLINKED, 0);
-	text = told(&b, ledger_append_events(&b, l, INT64_MIN, SIZE_MAX));
+	text = told(&b, ledger_append_events(&b, l, &LEDGER_CHOICE_ALL));
 	assert_valid(text);
 	assert_has(text, "[{\"number\":7,");
 	assert_has(text, "\"number\":10,");
 	assert_int_equal(ledger_count(l, KEDGE_EVENT_LOST), 10);
-	text = told(&two, ledger_append_events(&two, l, INT64_MIN, 2));
+	text = told(&two,
+		    ledger_append_events(
+			    &two, l, &(struct ledger_choice){ .since_ms = INT64_MIN, .most = 2 }));
 	assert_has(text, "[{\"number\":9,");
 	ledger_free(l);
 }
 
-static void test_since_leaves_the_older_out(void **state)
+static void test_events_are_chosen(void **state)
 {
+	static const struct {
+		struct ledger_choice choice;
+		const char *numbers;
+	} rows[] = {
+		{ { INT64_MIN, NULL, SIZE_MAX }, "1 2 3 4 5 6" },
+		{ { 3000, NULL, SIZE_MAX }, "3 4 5 6" },
+		{ { INT64_MIN, NULL, 2 }, "5 6" },
+		{ { INT64_MIN, NULL, 0 }, "" },
+		{ { INT64_MIN, "/even", SIZE_MAX }, "2 4 6" },
+		{ { INT64_MIN, "/even", 2 }, "4 6" },
+		{ { 4000, "/even", 9 }, "4 6" },
+		{ { 7000, NULL, 9 }, "" },
+		{ { INT64_MIN, "/eve", 9 }, "" },
+	};
 	struct ledger *l = ledger_new(0);
-	_cleanup_(buf_deinit) struct buf b = BUF_INIT;
-	struct kedge_event event = { .kind = KEDGE_EVENT_LOST, .path = "/a", .detail = "" };
 
 	(void)state;
-	for (int i = 1; i <= 3; i++)
-		ledger_note(l, &event, NULL, 1000 * i);
-	assert_has(told(&b, ledger_append_events(&b, l, 2000, SIZE_MAX)), "[{\"number\":2,");
+	for (int i = 1; i <= 6; i++)
+		ledger_note(l,
+			    &(struct kedge_event){ .kind = KEDGE_EVENT_LOST,
+						   .path = i % 2 ? "/odd" : "/even",
+						   .detail = "" },
+			    NULL, 1000 * i);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(buf_deinit) struct buf b = BUF_INIT, numbers = BUF_INIT;
+		const char *at = NULL;
+		struct kedge_span text, event;
+
+		text = kedge_span(told(&b, ledger_append_events(&b, l, &rows[i].choice)));
+		while (json_next_element(text, &at, &event)) {
+			struct kedge_span number = json_member(event, "number");
+
+			(void)buf_appendf(&numbers, "%s%.*s", buf_size(&numbers) ? " " : "",
+					  (int)number.size, number.data);
+		}
+		assert_string_equal(told(&numbers, 0), rows[i].numbers);
+	}
 	ledger_free(l);
 }
 
@@ -180,7 +211,9 @@ static void test_hostile_names_stay_json(void **state)
 
 	(void)state;
 	ledger_note(l, &event, &by, 1767323045678);
-	text = told(&events, ledger_append_events(&events, l, INT64_MIN, 1));
+	text = told(&events, ledger_append_events(
+				     &events, l,
+				     &(struct ledger_choice){ .since_ms = INT64_MIN, .most = 1 }));
 	assert_valid(text);
 	assert_null(strchr(text, '\n'));
 	assert_null(strchr(text, '\x1b'));
@@ -202,7 +235,8 @@ static void test_texts_are_cut(void **state)
 	memset(path, 'x', size);
 	path[size - 1] = '\0';
 	note(l, KEDGE_EVENT_LOST, path, KEDGE_CAUSE_UNLINKED, 0);
-	(void)told(&b, ledger_append_events(&b, l, INT64_MIN, 1));
+	(void)told(&b, ledger_append_events(
+			       &b, l, &(struct ledger_choice){ .since_ms = INT64_MIN, .most = 1 }));
 	assert_in_range(buf_size(&b), LEDGER_TEXT_MAX, LEDGER_TEXT_MAX + 300);
 	free(path);
 	ledger_free(l);
@@ -281,7 +315,7 @@ int main(void)
 		cmocka_unit_test(test_listeners_come_and_go),
 		cmocka_unit_test(test_no_kind_is_forgotten),
 		cmocka_unit_test(test_the_ring_keeps_the_newest),
-		cmocka_unit_test(test_since_leaves_the_older_out),
+		cmocka_unit_test(test_events_are_chosen),
 		cmocka_unit_test(test_hostile_names_stay_json),
 		cmocka_unit_test(test_texts_are_cut),
 		cmocka_unit_test(test_outages_fall_into_buckets),

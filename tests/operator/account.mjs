@@ -31,7 +31,7 @@ async function running(...args) {
 }
 
 // How often somebody asks is no part of how the paths are.
-const steady = (told) => ({ ...told, paths: told.paths.map((p) => ({ ...p, clients: 0 })) });
+const steady = (told) => ({ ...told, paths: told.paths.map((p) => ({ ...p, clients: 0, requests: 0 })) });
 
 within('serve, run and guard are all asked, and followed', async (dir) => {
 	const at = (name) => path.join(dir, name);
@@ -94,7 +94,25 @@ within('the assistant tells the same as kedge status and kedge events', async (d
 within('a server without the assistant describes its paths too', async (dir) => {
 	const s = await serveNames(dir, ['gateway']);
 	const [p] = status().get(s.child.pid).paths;
-	same([p.name, p.generation, p.anchored, p.clients], ['gateway', 1, true, 0]);
+	same([p.name, p.generation, p.anchored, p.clients, p.requests], ['gateway', 1, true, 0, 0]);
+	same(kedge('call', s.gateway, 'get_global_thresholds').status, 0);
+	same(status().get(s.child.pid).paths[0].requests, 1);
+	same(await s.end(), 0);
+});
+
+within('the events of one path can be asked for', async (dir) => {
+	const s = await serveNames(dir, ['all']);
+	for (const socket of [s.gateway, s.assistant]) {
+		rm(socket);
+		await until(() => status().get(s.child.pid).paths.every((p) => p.state === 'reachable') &&
+			fs.existsSync(socket), 'a repair');
+	}
+	const control = path.join(dir, 'rt', `${s.child.pid}.sock`);
+	const asked = (params) => kedge('call', control, 'sockets_events', JSON.stringify(params));
+	const events = JSON.parse(asked({ path: s.gateway, most: 3 }).out);
+	same(events.map((e) => [e.event, e.path]), ['lost', 'relinked', 'recovered'].map((e) => [e, s.gateway]));
+	same(JSON.parse(asked({ path: '/none' }).out), []);
+	matches(asked({ path: 7 }).err, /Invalid params: path: /);
 	same(await s.end(), 0);
 });
 
