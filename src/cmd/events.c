@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "cmd/command.h"
 #include "cmd/control.h"
-#include "cmd/table.h"
+#include "cmd/happened.h"
 #include "wire/json.h"
 
 /* Kedges that are followed at a time. */
@@ -44,58 +44,16 @@ static int64_t wall_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* " name=value", the value without quotes where it has some. */
-static void print_member(struct kedge_span object, const char *name)
-{
-	struct kedge_span value = json_member(object, name);
-	char *text;
-	size_t n;
-
-	if (!value.size)
-		return;
-	if (json_kind(value) != JSON_STRING) {
-		printf(" %s=%.*s", name, (int)value.size, value.data);
-		return;
-	}
-	text = malloc(value.size);
-	n = text ? json_string_decode(value, text) : 0;
-	printf(" %s=%.*s", name, (int)n, text ? text : "");
-	free(text);
-}
-
-static void print_bare(struct kedge_span object, const char *name, int width)
-{
-	struct kedge_span value = json_member(object, name);
-	char *text = malloc(value.size + 1);
-	size_t n = text && value.size ? json_string_decode(value, text) : 0;
-
-	printf("%-*.*s", width, (int)n, text ? text : "");
-	free(text);
-}
-
 static void print_event(struct kedge_span event, pid_t guard, const struct events_options *o)
 {
-	static const char *const members[] = { "cause", "error", "outageNs", "detail" };
-	struct kedge_span by = json_member(event, "by");
+	_cleanup_(buf_deinit) struct buf line = BUF_INIT;
 
 	if (o->json) {
 		printf("{\"guard\":%d,%.*s\n", (int)guard, (int)event.size - 1, event.data + 1);
 		return;
 	}
-	print_bare(event, "time", 24);
-	putchar(' ');
-	print_bare(event, "event", 13);
-	putchar(' ');
-	print_bare(event, "path", 0);
-	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-		print_member(event, members[i]);
-	if (by.size) {
-		printf(" by");
-		print_member(by, "comm");
-		print_member(by, "pid");
-		print_member(by, "uid");
-	}
-	putchar('\n');
+	if (happened_append(&line, event, HAPPENED_WITH_PATH) == 0)
+		printf("%.*s\n", (int)buf_size(&line), buf_front(&line));
 }
 
 /* What one has kept, up to now. */

@@ -33,28 +33,15 @@ static const char *colour_of(struct kedge_span state)
 		       : "\033[1;31m";
 }
 
-/* A string without its quotes, NUL behind it; the caller frees. */
-static char *text_of(struct kedge_span string)
-{
-	char *text = malloc(string.size + 1);
-	size_t n = 0;
-
-	if (text && json_kind(string) == JSON_STRING)
-		n = json_string_decode(string, text);
-	if (text)
-		text[n] = '\0';
-	return text;
-}
-
 static void print_row(struct kedge_span path, pid_t pid)
 {
 	struct kedge_span owner = json_member(path, "owner"), state = json_member(path, "state");
 	struct kedge_span losses = json_member(path, "losses");
 	struct kedge_span owner_pid = json_member(owner, "pid");
-	_cleanup_(freep) char *name = text_of(json_member(path, "path"));
-	_cleanup_(freep) char *server = text_of(json_member(path, "name"));
-	_cleanup_(freep) char *word = text_of(state);
-	_cleanup_(freep) char *comm = text_of(json_member(owner, "comm"));
+	_cleanup_(freep) char *name = text_of_json(json_member(path, "path"));
+	_cleanup_(freep) char *server = text_of_json(json_member(path, "name"));
+	_cleanup_(freep) char *word = text_of_json(state);
+	_cleanup_(freep) char *comm = text_of_json(json_member(owner, "comm"));
 	const char *colour = terminal_has_colours() ? colour_of(state) : "";
 	char who[80] = "-";
 
@@ -71,10 +58,10 @@ static void print_row(struct kedge_span path, pid_t pid)
 
 static void show_paths(struct kedge_span status, pid_t pid, struct told *told)
 {
-	struct kedge_span path;
+	struct kedge_span paths = json_member(status, "paths"), path;
 	const char *at = NULL;
 
-	while (json_next_element(json_member(status, "paths"), &at, &path)) {
+	while (json_next_element(paths, &at, &path)) {
 		if (told->paths++ == 0)
 			printf("%-10s %6s  %-20s %-7s %s\n", "STATE", "LOSSES", "OWNER", "GUARD",
 			       "PATH");

@@ -59,6 +59,18 @@ int append_json_text(struct buf *b, const char *text)
 							  buf_size(&valid) });
 }
 
+char *text_of_json(struct kedge_span string)
+{
+	char *text = malloc(string.size + 1);
+	size_t n = 0;
+
+	if (text && json_kind(string) == JSON_STRING)
+		n = json_string_decode(string, text);
+	if (text)
+		text[n] = '\0';
+	return text;
+}
+
 unsigned terminal_columns(void)
 {
 	struct winsize size;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "kedge/conn.h"
 
 /* Append @text with control characters and what is no UTF-8 as '?': nobody's path may
  * move somebody's cursor, or make two lines of one. Return: 0 or -ENOMEM. */
@@ -14,6 +15,10 @@ int append_clean(struct buf *b, const char *text);
 
 /* Append as a JSON string; what is no UTF-8 becomes U+FFFD. Return: 0 or -ENOMEM. */
 int append_json_text(struct buf *b, const char *text);
+
+/* What a JSON string says, NUL behind it; of any other value "". The caller frees; NULL: out of
+ * memory. */
+char *text_of_json(struct kedge_span string);
 
 /* Columns of standard output; 0: it is no terminal, and nothing is to be cut. */
 unsigned terminal_columns(void);
