@@ -29,13 +29,17 @@ _kedge_options() {
 	ls) echo '--lost --json' ;;
 	status) echo '--json' ;;
 	events) echo '--follow --since:10m,1h,1d --json' ;;
+	top)
+		echo '--interval:- --once --batch:- --sort:state,losses,outage,clients,rate,owner,path' \
+			'--reverse --filter:- --unwell --no-colour'
+		;;
 	check) echo '--timeout:- --call:-' ;;
 	wait) echo '--timeout:-' ;;
 	rescue) echo '--pid:process --proxy --dry-run --background' ;;
 	esac
 }
 
-_kedge_commands='serve guard run call ls status events check wait rescue'
+_kedge_commands='serve guard run call ls status events top check wait rescue'
 _kedge_servers='gateway assistant'
 
 _kedge_methods() {

@@ -41,7 +41,7 @@ function __kedge_lost
 end
 
 complete -c kedge -f
-complete -c kedge -n 'not __kedge_in serve guard run call ls status events check wait rescue' -l version -d 'the version'
+complete -c kedge -n 'not __kedge_in serve guard run call ls status events top check wait rescue' -l version -d 'the version'
 complete -c kedge -s h -l help -d 'what there is'
 complete -c kedge -n '__fish_is_nth_token 1' -a serve -d 'run servers whose paths cannot be lost'
 complete -c kedge -n '__fish_is_nth_token 1' -a guard -d 'keep the sockets of other daemons reachable'
@@ -50,6 +50,7 @@ complete -c kedge -n '__fish_is_nth_token 1' -a call -d 'ask a server one thing'
 complete -c kedge -n '__fish_is_nth_token 1' -a ls -d 'list the listening sockets, and which have lost their path'
 complete -c kedge -n '__fish_is_nth_token 1' -a status -d 'show where the guarded paths stand'
 complete -c kedge -n '__fish_is_nth_token 1' -a events -d 'show what happened to the guarded paths'
+complete -c kedge -n '__fish_is_nth_token 1' -a top -d 'watch the guarded paths, live'
 complete -c kedge -n '__fish_is_nth_token 1' -a check -d 'could a client connect? if not, why'
 complete -c kedge -n '__fish_is_nth_token 1' -a wait -d 'wait until clients can connect'
 complete -c kedge -n '__fish_is_nth_token 1' -a rescue -d 'give a lost socket its path back'
@@ -126,6 +127,15 @@ complete -c kedge -n '__kedge_in status' -l json -d 'an array of objects'
 complete -c kedge -n '__kedge_in events' -l follow -d 'go on with what happens'
 complete -c kedge -n '__kedge_in events' -l since -x -a '10m 1h 1d' -d 'not older than that'
 complete -c kedge -n '__kedge_in events' -l json -d 'an object a line'
+
+complete -c kedge -n '__kedge_in top' -l interval -x -d 'seconds between looks'
+complete -c kedge -n '__kedge_in top' -l once -d 'print one table'
+complete -c kedge -n '__kedge_in top' -l batch -x -d 'print so many tables'
+complete -c kedge -n '__kedge_in top' -l sort -x -a 'state losses outage clients rate owner path' -d 'by a column'
+complete -c kedge -n '__kedge_in top' -l reverse -d 'the other way round'
+complete -c kedge -n '__kedge_in top' -l filter -x -d 'paths and owners with a text in them'
+complete -c kedge -n '__kedge_in top' -l unwell -d 'only what is not reachable'
+complete -c kedge -n '__kedge_in top' -l no-colour -d 'as with NO_COLOR'
 
 complete -c kedge -n '__kedge_in check' -F
 complete -c kedge -n '__kedge_in check' -l timeout -x -d 'seconds for room and answer'

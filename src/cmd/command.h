@@ -23,7 +23,7 @@ struct command {
 };
 
 extern const struct command command_serve, command_call, command_ls, command_check, command_wait,
-	command_rescue, command_run, command_guard, command_status, command_events;
+	command_rescue, command_run, command_guard, command_status, command_events, command_top;
 
 /* Say what is wrong on stderr, one line. */
 void usage_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -7,8 +7,9 @@
 #include "kedge/version.h"
 
 static const struct command *const commands[] = {
-	&command_serve,  &command_guard,  &command_run,   &command_call, &command_ls,
-	&command_status, &command_events, &command_check, &command_wait, &command_rescue,
+	&command_serve, &command_guard,  &command_run,    &command_call,
+	&command_ls,    &command_status, &command_events, &command_top,
+	&command_check, &command_wait,   &command_rescue,
 };
 
 static void print_help(FILE *to)
