@@ -167,18 +167,17 @@ def script(path, text):
 
 
 def install_library(top):
-    """kedge.pc as it will be installed, and what it names, below @top."""
+    """libkedge.pc as it will be installed, and what it names, below @top."""
     pc = os.path.join(os.path.dirname(LIBRARY), "..", "meson-private")
     command = ["pkg-config", "--define-variable=prefix=" + top + "/usr"]
-    where = subprocess.run([*command, "--variable=libdir", pc + "/kedge.pc"], check=True, text=True,
+    where = subprocess.run([*command, "--variable=libdir", pc + "/libkedge.pc"], check=True, text=True,
                            stdout=subprocess.PIPE).stdout.strip()
     os.makedirs(where)
     os.makedirs(top + "/pc")
     os.symlink(INCLUDE, top + "/usr/include")
-    os.symlink(pc + "/kedge.pc", top + "/pc/kedge.pc")
-    for name in "libkedge.so", os.path.basename(os.path.realpath(LIBRARY)), "libkedge.so.0":
-        if not os.path.lexists(where + "/" + name):
-            os.symlink(os.path.realpath(LIBRARY), where + "/" + name)
+    os.symlink(pc + "/libkedge.pc", top + "/pc/libkedge.pc")
+    for name in {"libkedge.so", os.path.basename(LIBRARY)}:
+        os.symlink(os.path.realpath(LIBRARY), where + "/" + name)
     script(top + "/bin/cc", 'exec %s "$@" -Wl,-rpath,%s\n' % (" ".join(shutil.which(word) or word for word in CC), where))
     script(top + "/bin/pkg-config", 'export PKG_CONFIG_PATH=%s/pc\nexec %s %s "$@"\n' %
            (top, shutil.which("pkg-config"), command[1]))
