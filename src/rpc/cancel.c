@@ -3,7 +3,8 @@
 #include "rpc/conn-internal.h"
 #include "wire/json.h"
 
-/* What the client sees of a request that is given up. Return: as message_end(). */
+/* What the client sees of a request that is given up; a stream of it is at its end. Return: as
+ * message_end(). */
 static int tell(struct kedge_conn *conn, struct ticket_slot *slot,
 		const struct kedge_rpc_error *error)
 {
@@ -22,7 +23,6 @@ static void *take_off(struct kedge_conn *conn, struct ticket_slot *slot)
 {
 	void *tag = slot->tag;
 
-	stream_drop(conn, slot);
 	tickets_drop(&conn->tickets, slot);
 	return tag;
 }

@@ -184,7 +184,8 @@ size_t output_waiting(const struct kedge_conn *conn);
 /* Something was appended to the output, which had @before bytes. Return: as message_end(). */
 int output_appended(struct kedge_conn *conn, size_t before);
 
-/* Move what waited behind a stream to the output. Return: as message_end(). */
+/* Move what waited behind a stream to the output, where the stream's end is. Return: as
+ * message_end(). */
 int output_unblock(struct kedge_conn *conn);
 
 /* End the stream of a request, as far as it was begun. Return: as message_end(). */

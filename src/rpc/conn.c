@@ -254,8 +254,8 @@ bool kedge_conn_is_finished(const struct kedge_conn *conn)
 	/* An answer that this side waits for cannot come any more once the other has ended. */
 	if (!conn->eof && (!conn->draining || conn->calls.count))
 		return false;
-	return conn->tickets.count == 0 && buf_size(&conn->out) == 0 &&
-	       (buf_size(&conn->in.buf) == 0 || !waits_for_input(conn));
+	/* What came in has been gone through by then, or is not wanted. */
+	return conn->tickets.count == 0 && buf_size(&conn->out) == 0;
 }
 
 void conn_answered(struct kedge_conn *conn, struct ticket_slot *slot)

@@ -88,7 +88,6 @@ int output_appended(struct kedge_conn *conn, size_t before)
 
 int output_unblock(struct kedge_conn *conn)
 {
-	size_t before = buf_size(&conn->out);
 	int r;
 
 	if (buf_size(&conn->behind) == 0)
@@ -98,5 +97,5 @@ int output_unblock(struct kedge_conn *conn)
 		return conn_die(conn, r);
 	buf_consume(&conn->behind, buf_size(&conn->behind));
 	buf_trim(&conn->behind, CONN_IDLE_BYTES);
-	return output_appended(conn, before);
+	return 0;
 }
