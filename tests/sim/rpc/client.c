@@ -69,11 +69,10 @@ void client_connect(struct client *c)
 		return;
 	trace("client %d connects", c->index);
 	wire_make(w, world.profile.pipe_bytes);
-	memset(&c->said, 0, offsetof(struct said, bytes));
-	c->said.framed = c->protocol == KEDGE_PROTOCOL_FRAMES;
+	stranger_begin(c);
 	c->wire = c->last = w;
-	c->half = c->excused = false;
-	c->pushes_seen = 0;
+	c->half = c->excused = c->gave_up = false;
+	c->pushes_seen = c->stream_seen = 0;
 	(void)seat_open(c, w);
 }
 
@@ -186,10 +185,11 @@ static bool stranger_turn(struct client *c)
 	if (!c->asleep && pipe_is_readable(&c->wire->down)) {
 		did = true;
 		n = pipe_read(&c->wire->down, sink, sizeof(sink));
-		if (n == 0) {
+		if (n == 0 || n == -ECONNRESET) {
 			wire_close_client(c->wire);
 			c->wire = NULL;
-			stranger_check(c);
+			if (n == 0)
+				stranger_check(c);
 			return true;
 		}
 	}

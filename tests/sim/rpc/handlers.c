@@ -70,10 +70,12 @@ static bool job_answers(struct job *j)
 
 static size_t some_bytes(void)
 {
-	static const size_t sizes[] = { 10, 0, 1, 100, 1000, 3000, 9000, 70000 };
-	static const unsigned weights[] = { 20, 6, 4, 10, 6, 4, 2, 1 };
-	size_t most = sizes[choose_weighted(weights, 8)];
+	static const size_t sizes[] = { 10, 0, 1, 100, 1000, 3000, 9000, 70000, CLIENT_BYTES_MAX };
+	static const unsigned weights[] = { 20, 6, 4, 10, 6, 4, 2, 1, 3 };
+	size_t most = sizes[choose_weighted(weights, 9)];
 
+	if (most == CLIENT_BYTES_MAX)
+		return most + choose(3) - 1;
 	return most > 1 ? choose((unsigned)most + 1) : most;
 }
 
@@ -162,6 +164,7 @@ static void answer_stream(struct job *j)
 	if (seat_result(j->seat, r, 256) >= 0) {
 		j->state = JOB_STREAMING;
 		j->blocked = r == 1;
+		j->begun = ++j->seat->begun;
 	}
 }
 
@@ -190,6 +193,8 @@ static void stream_end(struct job *j)
 
 	if (!job_answers(j))
 		return;
+	/* Without a chunk it need not wait for its turn. */
+	j->overtakes = j->blocked && !j->bytes;
 	if (j->left && choose(2)) {
 		/* One that nobody has seen yet is refused instead. */
 		r = ON_SEAT(j->seat, kedge_conn_fail(j->seat->conn, j->ticket, &error));
@@ -258,12 +263,16 @@ bool job_finish(struct job *j)
 {
 	if (!job_is_open(j) || !seat_by_serial(j) || j->seat->doomed)
 		return false;
-	if (j->held)
+	if (j->held && may_tell(j)) {
 		hold(j);
+		return true;
+	}
 	/* The connection it is on died: it is told of when that is seen to. */
-	if (!job_is_open(j) || kedge_conn_is_finished(j->seat->conn) || j->blocked)
+	if (kedge_conn_is_finished(j->seat->conn) || j->blocked)
 		return false;
-	if (j->streamed && !j->complete && !j->seat->eof)
+	if (j->streamed && !j->complete && j->seat->eof)
+		sim_fail("job %u waits for a body that will not come", index_of(j));
+	if (j->streamed && !j->complete)
 		return false;
 	if (j->state == JOB_OPEN)
 		job_answer(j);
@@ -313,6 +322,8 @@ static struct deal *deal_of(const struct seat *s, const struct kedge_request *q)
 	size_t size;
 	int n;
 
+	if (world.profile.prefix && (q->id.data[0] != '"' || memcmp(q->id.data, "\"d:", 3) == 0))
+		sim_fail("a request has an id that it may not have");
 	if (s->client->temper != TEMPER_CALLER)
 		return NULL;
 	d = deal_by_params(q->params);
@@ -369,6 +380,16 @@ static struct job *job_new(struct seat *s, const struct kedge_request *q)
 	return j;
 }
 
+/* At a limit no request is taken; but a body that had begun was read on. */
+static void check_limits(const struct seat *s, const struct kedge_request *q)
+{
+	size_t waiting = buf_size(&s->conn->out) + buf_size(&s->conn->behind);
+
+	if (q->body_kind == KEDGE_BODY_NONE && waiting > world.profile.limits.output_bytes_high)
+		sim_fail("seat %d takes a request, and %zu bytes wait to be sent",
+			 (int)(s - world.seats), waiting);
+}
+
 static void on_request(struct kedge_conn *conn, const struct kedge_request *q, void *userdata)
 {
 	struct seat *s = userdata;
@@ -376,6 +397,9 @@ static void on_request(struct kedge_conn *conn, const struct kedge_request *q, v
 
 	trace("  seat %d: %.*s is job %u", (int)(s - world.seats), (int)q->method.size,
 	      q->method.data, index_of(j));
+	check_limits(s, q);
+	if (conn_find(conn, q->ticket)->held || kedge_conn_tag(conn, q->ticket))
+		sim_fail("job %u begins with what another has left", index_of(j));
 	if (kedge_conn_set_tag(conn, q->ticket, j) < 0 || kedge_conn_tag(conn, q->ticket) != j ||
 	    kedge_conn_request_id(conn, q->ticket).size != q->id.size)
 		sim_fail("a request is stale when it comes");

@@ -132,7 +132,7 @@ static void make_client(struct client *c, int index)
 	c->protocol = world.profile.protocol == KEDGE_PROTOCOL_FRAMES && choose(4) != 3
 			      ? KEDGE_PROTOCOL_FRAMES
 			      : KEDGE_PROTOCOL_LINES;
-	c->limits.message_bytes_max = choose(4) == 3 ? 8192 : (size_t)1 << 26;
+	c->limits.message_bytes_max = choose(4) == 3 ? CLIENT_BYTES_MAX : (size_t)1 << 26;
 	c->limits.output_bytes_max = choose(6) == 5 ? 2000 + choose(9000) : (size_t)64 << 20;
 	c->limits.calls_max = choose(6) == 5 ? 1 + choose(6) : CALLS_DEFAULT;
 	client_connect(c);
@@ -239,6 +239,10 @@ static void rest(void)
 	world.profile.pipe_bytes = PIPE_BYTES_MAX;
 	for (unsigned i = 0; i < SEATS_MAX; i++)
 		world.wires[i].up.room = world.wires[i].down.room = PIPE_BYTES_MAX;
+	for (unsigned i = 0; turn_all(); i++)
+		if (i > ROUNDS_MAX)
+			sim_fail("bytes go to and fro without end");
+	judge_cancels();
 	rest_beside_strangers();
 	do {
 		wake_callers();

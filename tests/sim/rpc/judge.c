@@ -20,6 +20,10 @@ static void judge_limits(const struct seat *s)
 	if (kedge_conn_in_flight(s->conn) > l->in_flight_max)
 		sim_fail("seat %d has %u requests in flight", (int)(s - world.seats),
 			 kedge_conn_in_flight(s->conn));
+	/* A message, the length of a frame, and what came with it. */
+	if (buf_size(&s->conn->in.buf) > l->message_bytes_max + 4 + READ_BYTES_MAX)
+		sim_fail("seat %d has %zu bytes of input", (int)(s - world.seats),
+			 buf_size(&s->conn->in.buf));
 	if (output_waiting(s->conn) > l->output_bytes_max)
 		sim_fail("seat %d has %zu bytes of output", (int)(s - world.seats),
 			 output_waiting(s->conn));
@@ -43,6 +47,9 @@ static void judge_client(const struct client *c)
 	    c->caller->kept_bytes > c->limits.output_bytes_max)
 		sim_fail("client %d has %zu bytes of output", c->index,
 			 kedge_caller_output_bytes(c->caller));
+	if (c->open > c->limits.calls_max)
+		sim_fail("client %d has %u calls, of %u at most", c->index, c->open,
+			 c->limits.calls_max);
 	if (kedge_caller_deadline(c->caller) <= world.now_ns)
 		sim_fail("client %d has a deadline in the past", c->index);
 }
@@ -72,6 +79,28 @@ void judge_step(void)
 	for (unsigned i = 0; i < world.profile.clients; i++)
 		if (world.clients[i].caller)
 			judge_client(&world.clients[i]);
+}
+
+/* Whether all that its client has said was taken in. */
+static bool is_up_to_date(const struct seat *s)
+{
+	const struct client *c = s->client;
+
+	return c->wire == s->wire && c->serial == s->serial && !c->excused && !c->half &&
+	       !c->uploading && c->limits.output_bytes_max > 65536 &&
+	       !kedge_caller_output_bytes(c->caller) && !s->wire->up.used &&
+	       kedge_conn_wants_input(s->conn);
+}
+
+void judge_cancels(void)
+{
+	for (unsigned i = 0; i < world.job_count; i++) {
+		const struct job *j = &world.jobs[i];
+
+		if (job_is_open(j) && j->deal && j->deal->given_up && seat_by_serial(j) &&
+		    j->deal->client->protocol == KEDGE_PROTOCOL_FRAMES && is_up_to_date(j->seat))
+			sim_fail("job %u was given up, and was not told", i);
+	}
 }
 
 static void judge_deals(void)

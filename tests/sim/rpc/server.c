@@ -7,9 +7,8 @@
 #include "rpc/conn-internal.h"
 #include "world.h"
 
-/* Read in one go, and sends: fewer than on a real socket, so that turns end in between. */
-#define READ_BYTES_MAX 8192u
-#define SENDS_MAX      4
+/* Sends in one go. */
+#define SENDS_MAX 4
 
 /* Turns without an effect that may follow each other: what it polls for was changed by
  * something that happened outside of its turn. */
@@ -162,6 +161,9 @@ static bool is_over(struct seat *s)
 	if (s->open && !s->tainted)
 		sim_fail("seat %d is finished with %u requests open", (int)(s - world.seats),
 			 s->open);
+	if (!s->eof && !s->tainted && s->conn->calls.count)
+		sim_fail("seat %d is finished before its questions are answered",
+			 (int)(s - world.seats));
 	if (!s->eof && !s->drained && !s->tainted)
 		sim_fail("seat %d is finished, and nobody ended it", (int)(s - world.seats));
 	return true;

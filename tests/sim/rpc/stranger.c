@@ -8,9 +8,17 @@
 #include "talk.h"
 
 /* Longest thing that is said at once. */
-#define SAID_BYTES_MAX 6000u
+#define SAID_BYTES_MAX 30000u
 
 static char text[SAID_BYTES_MAX + 64];
+
+static unsigned char rooms[CLIENTS_MAX][SAID_ROOM];
+
+void stranger_begin(struct client *c)
+{
+	c->said = (struct said){ .framed = c->protocol == KEDGE_PROTOCOL_FRAMES,
+				 .bytes = rooms[c->index] };
+}
 
 static void put(struct client *c, const void *bytes, size_t n)
 {
@@ -21,7 +29,7 @@ static void put(struct client *c, const void *bytes, size_t n)
 		s->end -= s->start;
 		s->start = 0;
 	}
-	if (s->end + n > sizeof(s->bytes))
+	if (s->end + n > SAID_ROOM)
 		sim_fail("a stranger says too much");
 	memcpy(s->bytes + s->end, bytes, n);
 	s->end += n;
@@ -45,6 +53,10 @@ static void put_message(struct client *c, const void *bytes, size_t n)
 		put(c, "\n", 1);
 	}
 	c->said.messages++;
+	if (n > world.profile.limits.message_bytes_max) {
+		c->said.large++;
+		c->said.large_bytes += n;
+	}
 }
 
 /* Each of these is one message, and so has one answer. */
@@ -107,11 +119,21 @@ static void say_large(struct client *c)
 		put_message(c, text, 2 * depth);
 		return;
 	}
-	n = most < SAID_BYTES_MAX - 8 ? most - 1 + choose(4) : choose(SAID_BYTES_MAX) + 64;
+	n = most < SAID_BYTES_MAX - 8 && choose(4) < 3 ? most - 1 + choose(4)
+						       : choose(SAID_BYTES_MAX) + 64;
 	memset(text, 'x', n);
 	memcpy(text, "{\"id\":\"L\",\"method\":\"any\",\"pad\":\"", 31);
 	memcpy(text + n - 2, "\"}", 2);
 	put_message(c, text, n);
+}
+
+/* An id about as long as what is kept without memory of its own. */
+static void say_long_id(struct client *c)
+{
+	int n = snprintf(text, sizeof(text), "{\"method\":\"any\",\"id\":\"%.*s\"}",
+			 (int)(40 + choose(16)), pad_text);
+
+	put_message(c, text, (size_t)n);
 }
 
 /* One that carries a body, and the body. */
@@ -128,7 +150,7 @@ static void say_body(struct client *c)
 	size_t most = world.profile.limits.message_bytes_max, n = choose(90);
 
 	put_message(c, head, strlen(head));
-	if (choose(4) == 3 && most < SAID_BYTES_MAX - 8)
+	if (choose(4) == 3 && most < SAID_BYTES_MAX / 4)
 		n = most - 1 + choose(3);
 	memset(text, '{', n);
 	put_frame(c, text, n);
@@ -205,13 +227,13 @@ static void say_changed(struct client *c)
 
 void stranger_say(struct client *c)
 {
-	static void (*const ways[])(struct client *) = { say_odd,    say_large,   say_body,
-							 say_chunks, say_nothing, say_answer,
-							 say_bytes,  say_changed };
-	static const unsigned weights[] = { 20, 6, 6, 6, 3, 3, 4, 6 };
-	unsigned way = choose_weighted(weights, c->temper == TEMPER_FOUL ? 8 : 6);
+	static void (*const ways[])(struct client *) = { say_odd,     say_large,   say_body,
+							 say_chunks,  say_nothing, say_answer,
+							 say_long_id, say_bytes,   say_changed };
+	static const unsigned weights[] = { 20, 6, 6, 6, 3, 3, 3, 4, 6 };
+	unsigned way = choose_weighted(weights, c->temper == TEMPER_FOUL ? 9 : 7);
 
-	if (!c->wire || c->half || c->said.end - c->said.start > SAID_BYTES_MAX ||
+	if (!c->wire || c->half || c->said.end - c->said.start > SAID_ROOM / 4 ||
 	    world.job_count > JOBS_MAX - 80)
 		return;
 	/* By lines the first byte must say so. */
@@ -228,6 +250,9 @@ void stranger_check(const struct client *c)
 
 	if (c->temper != TEMPER_ODD || c->excused || c->said.uncertain || !c->half)
 		return;
+	if (t->large != c->said.large || t->large_bytes != c->said.large_bytes)
+		sim_fail("stranger %d had %u messages refused, of %zu bytes, not %u of %zu",
+			 c->index, t->large, t->large_bytes, c->said.large, c->said.large_bytes);
 	if (!witness_is_between(t) || t->messages != c->said.messages)
 		sim_fail("stranger %d had %u answers to %u messages", c->index, t->messages,
 			 c->said.messages);

@@ -104,6 +104,11 @@ static void check_stream(struct deal *d, const struct kedge_reply *reply)
 	check_answer(d, d->job,
 		     d->take == KEDGE_TAKE_PIECES && d->job->answer == ANSWER_BODY ? ANSWER_BODY
 										   : ANSWER_STREAM);
+	if (d->job->answer == ANSWER_STREAM && !d->job->overtakes) {
+		if (d->job->begun < d->client->stream_seen)
+			sim_fail("the stream of deal %u comes too late", deal_index(d));
+		d->client->stream_seen = d->job->begun;
+	}
 	d->streaming = true;
 	d->deadline_ns = d->first_chunk_ms > 0
 				 ? world.now_ns + (uint64_t)d->first_chunk_ms * NSEC_PER_MSEC
@@ -173,6 +178,13 @@ void deal_close(struct deal *d)
 		d->client->uploading = NULL;
 }
 
+/* What was read before the connection was given up is forgotten with it. */
+static void check_connection(const struct client *c)
+{
+	if (c->gave_up)
+		sim_fail("client %d is told of a connection that it gave up", c->index);
+}
+
 void told_reply(const struct kedge_reply *reply, void *userdata)
 {
 	struct deal *d = userdata;
@@ -181,6 +193,10 @@ void told_reply(const struct kedge_reply *reply, void *userdata)
 	if (d->over)
 		sim_fail("deal %u is answered twice", deal_index(d));
 	trace("  deal %u: %s", deal_index(d), kedge_outcome_name(reply->outcome));
+	d->given_up = reply->outcome == KEDGE_OUTCOME_TIMED_OUT ||
+		      reply->outcome == KEDGE_OUTCOME_CANCELLED;
+	if (!d->given_up && reply->outcome != KEDGE_OUTCOME_LOST)
+		check_connection(d->client);
 	checks[reply->outcome](d, reply);
 	if (reply->outcome == KEDGE_OUTCOME_RESULT && d->subscribed && !subscribed)
 		trouble_meddle();
@@ -193,6 +209,7 @@ void told_chunk(struct kedge_span chunk, void *userdata)
 {
 	struct deal *d = userdata;
 
+	check_connection(d->client);
 	if (!d->streaming || d->over)
 		sim_fail("deal %u has a chunk out of turn", deal_index(d));
 	if (memcmp(chunk.data, pattern((unsigned)(d->job - world.jobs), d->got), chunk.size) != 0)
@@ -209,6 +226,7 @@ void told_delivery(struct kedge_span event_name, struct kedge_span payload, void
 {
 	struct deal *d = userdata;
 
+	check_connection(d->client);
 	if (d->over || !d->subscribed || event_name.size != strlen("\"delivery\""))
 		sim_fail("deal %u has a delivery out of turn", deal_index(d));
 	if (text_number(payload, "{\"n\":") != d->deliveries)
@@ -221,6 +239,7 @@ void told_event(struct kedge_span name, struct kedge_span data, void *userdata)
 {
 	struct client *c = userdata;
 
+	check_connection(c);
 	if (name.size != strlen("\"tick\\n\"") || text_number(data, "{\"n\":") != c->pushes_seen)
 		sim_fail("client %d misses event %u", c->index, c->pushes_seen);
 	c->pushes_seen++;

@@ -149,6 +149,11 @@ static void step_end_seat(void)
 
 	if (how == 7) {
 		server_crash();
+	} else if (how == 6) {
+		/* A server that stops. */
+		for (unsigned i = 0; i < SEATS_MAX; i++)
+			if (world.seats[i].wire)
+				drain(&world.seats[i]);
 	} else if (s && how < 4) {
 		drain(s);
 	} else if (s) {
@@ -162,11 +167,13 @@ static void step_end_client(void)
 {
 	struct client *c = client_pick();
 
-	switch (choose(4)) {
+	switch (choose(6)) {
 	case 0:
+	case 1:
+	case 2:
 		client_half_close(c);
 		break;
-	case 1:
+	case 3:
 		client_crash(c);
 		break;
 	default:
@@ -193,7 +200,7 @@ static const struct {
 	{ 30, step_turns },   { 12, step_turn_all },  { 30, step_say },     { 8, step_upload },
 	{ 5, step_give_up },  { 3, step_sleep },      { 16, step_work },    { 2, step_late },
 	{ 4, step_push },     { 4, step_deliver },    { 3, step_question }, { 3, step_answer },
-	{ 1, step_end_seat }, { 1, step_end_client }, { 4, step_connect },  { 3, step_time },
+	{ 1, step_end_seat }, { 2, step_end_client }, { 4, step_connect },  { 3, step_time },
 };
 
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))

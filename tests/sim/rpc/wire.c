@@ -8,14 +8,13 @@
 void wire_make(struct wire *w, size_t room)
 {
 	w->client_open = w->server_open = true;
-	w->reset = false;
 	w->first = -1;
 	for (int i = 0; i < 2; i++) {
 		struct pipe *p = i ? &w->up : &w->down;
 
 		p->start = p->used = 0;
 		p->room = room;
-		p->ended = p->deaf = p->fluke = false;
+		p->ended = p->deaf = p->reset = p->fluke = false;
 	}
 	memset(&w->witness, 0, offsetof(struct witness, bytes));
 }
@@ -65,7 +64,7 @@ long pipe_read(struct pipe *p, void *to, size_t room)
 	size_t n = room < p->used ? room : p->used, first;
 
 	if (!p->used)
-		return p->ended ? 0 : -EAGAIN;
+		return p->reset ? -ECONNRESET : p->ended ? 0 : -EAGAIN;
 	if (is_fluke(p))
 		return -EAGAIN;
 	n = cut(n);
@@ -88,9 +87,9 @@ bool pipe_is_writable(const struct pipe *p)
 	return p->deaf || p->used < p->room;
 }
 
-static void end(struct wire *w, struct pipe *read, struct pipe *written)
+static void end(struct pipe *read, struct pipe *written)
 {
-	w->reset |= read->used > 0;
+	written->reset = read->used > 0;
 	read->used = 0;
 	read->deaf = true;
 	written->ended = true;
@@ -98,12 +97,12 @@ static void end(struct wire *w, struct pipe *read, struct pipe *written)
 
 void wire_close_client(struct wire *w)
 {
-	end(w, &w->down, &w->up);
+	end(&w->down, &w->up);
 	w->client_open = false;
 }
 
 void wire_close_server(struct wire *w)
 {
-	end(w, &w->up, &w->down);
+	end(&w->up, &w->down);
 	w->server_open = false;
 }

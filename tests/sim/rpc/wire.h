@@ -13,6 +13,7 @@ struct pipe {
 	size_t start, used, room;
 	bool ended; /* nothing more is written */
 	bool deaf;  /* nobody reads any more */
+	bool reset; /* the writer was closed with bytes unread: the end is an error */
 	bool fluke; /* the last call said EAGAIN for nothing */
 	unsigned char bytes[PIPE_BYTES_MAX];
 };
@@ -21,15 +22,15 @@ struct witness {
 	/* What is expected from here on; see witness.c. */
 	int state;
 	size_t need, have;
-	unsigned messages, events;
+	unsigned messages, events, large;
+	size_t large_bytes;
 	bool broken;
 	unsigned char bytes[PIPE_BYTES_MAX];
 };
 
 struct wire {
 	bool client_open, server_open;
-	bool reset; /* the server closed with bytes unread, or the client did */
-	int first;  /* the first byte that the client wrote; -1: none yet */
+	int first; /* the first byte that the client wrote; -1: none yet */
 	struct pipe up, down;
 	struct witness witness; /* of strangers: what the server has sent */
 };
@@ -40,7 +41,7 @@ void wire_make(struct wire *w, size_t room);
 /* Return: how many bytes, -EAGAIN, -EPIPE. */
 long pipe_write(struct pipe *p, const void *data, size_t n);
 
-/* Return: how many bytes, 0: the end, -EAGAIN. */
+/* Return: how many bytes, 0: the end, -EAGAIN, -ECONNRESET. */
 long pipe_read(struct pipe *p, void *to, size_t room);
 
 /* As poll() has it. */

@@ -4,8 +4,8 @@
  */
 #include <string.h>
 
+#include "talk.h"
 #include "wire/envelope.h"
-#include "world.h"
 
 enum expect {
 	EXPECT_LENGTH = 0, /* of an envelope */
@@ -29,6 +29,10 @@ static struct envelope take_message(struct witness *t, size_t n)
 	    ENVELOPE_OK)
 		sim_fail("a stranger was sent no message: %.*s", (int)(n < 200 ? n : 200),
 			 (const char *)t->bytes);
+	if (envelope_status(&e) == 413 && json_string_is(e.members[MEMBER_ID], "unknown")) {
+		t->large++;
+		t->large_bytes += text_number(e.members[MEMBER_ERROR], "too large: ");
+	}
 	if (e.members[MEMBER_EVENT].size || e.members[MEMBER_METHOD].size)
 		t->events++;
 	else if (!e.members[MEMBER_ID].size)

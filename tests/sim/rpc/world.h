@@ -37,6 +37,9 @@
 #define ERRANDS_MAX 64
 #define PATTERN_MAX (96u << 10)
 
+/* A client that takes only small messages takes so many bytes. */
+#define CLIENT_BYTES_MAX 8192u
+
 /* Calls of a client where no limit is set: as many as there are. */
 #define CALLS_DEFAULT 65536u
 
@@ -73,6 +76,7 @@ struct deal {
 	unsigned deliveries;
 	bool collected; /* the server chose to gather its chunks */
 	bool streaming, subscribed, cancelled, over;
+	bool given_up; /* the server was told so, or is to be */
 };
 
 enum job_state {
@@ -96,6 +100,8 @@ struct job {
 	enum answer answer;
 	bool blocked; /* its stream waits to be told that it may write */
 	bool held, complete, streamed, unsubscribed;
+	bool overtakes;
+	unsigned begun; /* the how many-th stream of its connection */
 	size_t arrived; /* of a body that comes in pieces */
 	size_t bytes;   /* of its answer */
 	size_t left;    /* that its stream is still to write */
@@ -118,7 +124,7 @@ struct seat {
 	uint64_t serial;
 	unsigned events; /* that are polled for */
 	unsigned idle;   /* turns without an effect, one after the other */
-	unsigned pushed, open;
+	unsigned pushed, open, begun;
 	size_t waiting_before; /* the last call: what waited to be sent */
 	bool dirty;            /* has output that came about outside of a turn */
 	bool touched;          /* was answered on: ask it what it wants */
@@ -135,11 +141,13 @@ enum temper {
 
 /* What a stranger says. */
 struct said {
-	size_t start, end; /* that is still to be sent */
-	unsigned messages; /* whole ones, each to be answered */
+	size_t start, end;  /* that is still to be sent */
+	unsigned messages;  /* whole ones, each to be answered */
+	unsigned large;     /* of them, longer than the server takes ... */
+	size_t large_bytes; /* ... and their bytes */
 	bool framed;
-	bool uncertain; /* something was said of which nobody knows what it is */
-	unsigned char bytes[16384];
+	bool uncertain;       /* something was said of which nobody knows what it is */
+	unsigned char *bytes; /* SAID_ROOM */
 };
 
 struct client {
@@ -161,7 +169,7 @@ struct client {
 	struct deal *uploading;
 	unsigned idle;
 	size_t moved; /* bytes, in its present turn */
-	unsigned pushes_seen;
+	unsigned pushes_seen, stream_seen;
 	bool gave_up; /* a callback has */
 	struct said said;
 };
@@ -215,6 +223,9 @@ const char *pattern(unsigned of, size_t at);
 	})
 
 /* server.c */
+
+/* Read in one go: less than on a real socket, so that turns end in between. */
+#define READ_BYTES_MAX 4096u
 
 #define POLL_READ  1u
 #define POLL_WRITE 2u
@@ -300,6 +311,11 @@ void deal_close(struct deal *d);
 
 /* stranger.c */
 
+/* What a stranger has said, and is not sent yet. */
+#define SAID_ROOM 65536u
+
+/* Nothing is said yet. */
+void stranger_begin(struct client *c);
 /* Say one more message, or any bytes. */
 void stranger_say(struct client *c);
 /* Whether each message has its answer, once the connection has come to its end. */
@@ -309,6 +325,8 @@ void stranger_check(const struct client *c);
 
 /* After each step. */
 void judge_step(void);
+/* Once nothing is under way any more: cancels have come to the server. */
+void judge_cancels(void);
 /* Once nothing happens any more: everybody has what is theirs. */
 void judge_rest(void);
 /* When both sides have ended: nothing is left. */
