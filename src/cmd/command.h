@@ -17,7 +17,7 @@ enum exit_status {
 struct command {
 	const char *name;
 	const char *summary;
-	const char *help; /* fits a screen: 24 lines of 80 columns */
+	const char *help; /* fits a screen: 40 lines of 80 columns */
 	/* argv[0] is the sub-command's name. Return: the exit status. */
 	int (*run)(int argc, char **argv);
 };

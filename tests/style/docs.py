@@ -97,6 +97,13 @@ def unsound(drawing):
         yield "no title for whoever cannot see it"
 
 
+def paths(text):
+    """Files and folders of the tree in code, but for those with a part to be filled in (NAME, hNN)."""
+    for word in re.findall(r"`((?:src|tests|include|man|contrib|scripts|bench|docs|\.ci)/[\w./-]+)`", text):
+        if not re.search(r"NAME|NN", word):
+            yield word
+
+
 pages = sorted(files(".md"))
 check("every page is reached from README.md", sorted(set(pages) - reachable("README.md")))
 for page in pages:
@@ -108,5 +115,7 @@ for page in "docs/architecture.md", "docs/how-it-works.md", "CONTRIBUTING.md":
     if page in pages:
         check(page + ": the sources that it names are there",
               [name for name in sources(read(page)) if not os.path.exists(os.path.join(root, name))])
+check("CONTRIBUTING.md: the files that it names are there",
+      [path for path in paths(read("CONTRIBUTING.md")) if not os.path.exists(os.path.join(root, path))])
 print("1..%d" % number)
 sys.exit(1 if failed else 0)
