@@ -46,6 +46,14 @@ soak:
 	@$(MAKE) --no-print-directory all
 	@node tests/soak/soak.mjs $(BUILD)/kedge --minutes "$(MINUTES)" --seed "$(SEED)"
 
+# Does anything grow? Days on a simulated clock, and MINUTES (60) of servers: idle, and loaded.
+longrun:
+	@scripts/setup test
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/tests/sim/sim-day --seeds 200 --raw
+	@node tests/soak/soak.mjs $(BUILD)/kedge --calm --out $(BUILD) --seed "$(SEED)" \
+		--minutes "$(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),60)"
+
 # Every history of the protocol, within bounds, by spin.
 model:
 	@scripts/setup model
@@ -143,6 +151,7 @@ help:
 	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
 	@echo 'make sim           guard and RPC through SEEDS simulated histories [SEEDS=N] [FIRST=S] [WHAT=rpc]'
 	@echo 'make soak          servers under load, and an adversary [MINUTES=10] [SEED=n]'
+	@echo 'make longrun       does anything grow: simulated days, and an hour idle and loaded [MINUTES=60]'
 	@echo 'make model         the protocol of start, repair and stop, in every history, by spin'
 	@echo 'make mutants       planted bugs, and which test notices each [MUTANT=word]'
 	@echo 'make coverage      lines and branches that the tests reach, into docs/coverage.md'
@@ -161,4 +170,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test soak reference test-fresh coverage setup dist dist-check abi demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
+.PHONY: all run test soak longrun reference test-fresh coverage setup dist dist-check abi demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc

@@ -1,13 +1,10 @@
 /*
- * A history: a time of trouble, a time of rest, an end.
+ * What histories are made of: directories, time that passes, a time of rest, an end.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "sim.h"
-
-/* Trouble of one history. */
-#define STEPS_MAX 48
 
 /* All that can be repaired is repaired in this time: a minute in which too many files
  * were moved aside, then the safety looks and the back-off. */
@@ -15,35 +12,8 @@
 #define REST_LEAST_NS   (12 * NSEC_PER_SEC)
 
 /* Nothing happens: the safety look, and a stranger is asked once a second. */
-#define IDLE_NS         (30 * NSEC_PER_SEC)
-#define IDLE_RUNS_A_SEC 12
-#define REST_RUNS_MAX   6000
-
-static void make_profile(void)
-{
-	static const uint64_t intervals[] = { 5 * NSEC_PER_SEC, NSEC_PER_SEC, TIME_NEVER };
-	struct profile *p = &sim.profile;
-	unsigned kind = choose(16);
-
-	*p = (struct profile){
-		.uid = kind & 1 ? 1000 : 0,
-		.mounting = !(kind & 2),
-		.interval_ns = intervals[choose(3)],
-		.steps_max = 2 + choose(STEPS_MAX),
-		.call_gap_max = choose(4) == 3 ? 0 : 4 + choose(120),
-		.callback_gap_max = choose(3) == 2 ? 3 + choose(20) : 0,
-		.inotify_scarce = choose(12) == 11,
-	};
-	if (choose(6) == 5)
-		p->anchor_dir = choose(4) == 3 ? "/other/anchors" : "/run/anchors";
-	kernel.no_swap = choose(8) == 7;
-	if (choose(6) == 5)
-		kernel.event_room = 3;
-	sim.faults_left = choose(3) == 2 ? 1 + choose(5) : 0;
-	sim.alloc_gap = sim.faults_left ? choose_gap(400) : 0;
-	sim.call_gap = choose_gap(p->call_gap_max);
-	sim.callback_gap = choose_gap(p->callback_gap_max);
-}
+#define IDLE_NS       (30 * NSEC_PER_SEC)
+#define REST_RUNS_MAX 6000
 
 static void make_directory(const char *parent, const char *name, uint32_t mode, uint32_t uid)
 {
@@ -55,7 +25,7 @@ static void make_directory(const char *parent, const char *name, uint32_t mode, 
 	made->uid = made->gid = uid;
 }
 
-static void make_tree(void)
+void history_tree(void)
 {
 	uint32_t uid = sim.profile.uid;
 	struct spot bound, other, root = { 0 };
@@ -78,19 +48,6 @@ static void make_tree(void)
 	root.inode->nlink = 1;
 	(void)kernel_walk(&the_world, "/", &other);
 	(void)names_mount(&the_world, root, other, "other");
-}
-
-static void trouble(void)
-{
-	process_start(&sim.guards[0]);
-	process_do(&sim.guards[0], OP_ADD, 0, 0);
-	for (unsigned i = 0; i < sim.profile.steps_max && !kernel.exhausted; i++) {
-		if (!disturb_between())
-			break;
-		/* What lingers in the name cache lingers for a few steps at most. */
-		if (i % 4 == 3)
-			kernel_settle_all();
-	}
 }
 
 static bool is_up(const struct guard_process *g)
@@ -136,7 +93,7 @@ static bool run_next(uint64_t end_ns)
 	return true;
 }
 
-static void let_run(uint64_t span_ns, unsigned runs_max)
+unsigned history_let_run(uint64_t span_ns, unsigned runs_max)
 {
 	uint64_t end = kernel.now_ns + span_ns;
 	unsigned runs = 0;
@@ -147,9 +104,10 @@ static void let_run(uint64_t span_ns, unsigned runs_max)
 				 (unsigned long long)(span_ns / NSEC_PER_SEC));
 	if (kernel.now_ns < end)
 		kernel.now_ns = end;
+	return runs;
 }
 
-static void rest(void)
+void history_rest(void)
 {
 	uint64_t end = kernel.now_ns + REST_LONGEST_NS;
 
@@ -162,16 +120,16 @@ static void rest(void)
 			callbacks_accept(&sim.guards[i]);
 	if (sim.profile.interval_ns == TIME_NEVER && sim.unseen)
 		poke();
-	let_run(REST_LEAST_NS, REST_RUNS_MAX);
+	(void)history_let_run(REST_LEAST_NS, REST_RUNS_MAX);
 	while (check_waits() && kernel.now_ns < end)
-		let_run(REST_LEAST_NS, REST_RUNS_MAX);
+		(void)history_let_run(REST_LEAST_NS, REST_RUNS_MAX);
 	check_reachable();
-	let_run(IDLE_NS, (unsigned)(IDLE_NS / NSEC_PER_SEC) * IDLE_RUNS_A_SEC);
+	(void)history_let_run(IDLE_NS, (unsigned)(IDLE_NS / NSEC_PER_SEC) * IDLE_RUNS_A_SEC);
 	check_reachable();
 }
 
 /* All guards end, some of them at once; then others begin where they were, and end. */
-static void end(void)
+void history_end(void)
 {
 	bool crash = choose(4) == 3, all = true;
 
@@ -195,7 +153,7 @@ static void end(void)
 		check_leftovers();
 }
 
-bool history_run(void)
+bool history_run_as(void (*tell)(void))
 {
 	memset(&sim.profile, 0, sizeof(sim.profile));
 	for (int i = 0; i < PROCESSES_MAX; i++) {
@@ -209,15 +167,8 @@ bool history_run(void)
 	story.failure[0] = '\0';
 	arena_reset();
 	kernel_reset();
-	if (setjmp(sim.end) == 0) {
-		make_profile();
-		make_tree();
-		trouble();
-		if (!kernel.exhausted)
-			rest();
-		if (!kernel.exhausted)
-			end();
-	}
+	if (setjmp(sim.end) == 0)
+		tell();
 	if (!story.failed && kernel.exhausted) {
 		(void)snprintf(story.failure, sizeof(story.failure), "the kernel has no %s left",
 			       kernel.exhausted);

@@ -171,3 +171,21 @@ void check_ended(struct guard_process *g);
 void check_names(int instance);
 /* Nor of any, where the paths lead now. */
 void check_leftovers(void);
+
+/* history.c: what histories are made of. */
+
+/* Begin with nothing, and let @tell() tell one: it may end at any moment. */
+bool history_run_as(void (*tell)(void));
+/* Directories for the paths to be in. */
+void history_tree(void);
+/* Turns that are due in the next @span_ns: more than @runs_max are a busy loop. Return: how
+ * many there were. */
+unsigned history_let_run(uint64_t span_ns, unsigned runs_max);
+/* Whoever is in the midst of something ends it, and all that can be repaired is. */
+void history_rest(void);
+/* Guards end or crash, others start and end: nothing is left. */
+void history_end(void);
+
+/* Turns a second of a guard that has nothing to do: the safety look, and a stranger is asked
+ * whether it is still there. */
+#define IDLE_RUNS_A_SEC 12

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fork, spawnSync } from 'node:child_process';
-import { Served, Thing, until } from './things.mjs';
+import { Served, Thing } from './things.mjs';
 
 const HERE = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
 const which = (name) => spawnSync('sh', ['-c', `PATH=$PATH:/usr/sbin:/sbin command -v "$1"`, 'sh', name],
@@ -150,25 +150,23 @@ class Crew {
 		this.waiting = new Map();
 		this.child = fork(path.join(HERE, 'load.mjs'), [JSON.stringify(specs)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
 		this.over = false;
-		this.child.on('exit', () => (this.over = true));
+		this.child.on('exit', () => {
+			this.over = true;
+			for (const done of this.waiting.values()) done(null);
+		});
 		this.child.on('message', ({ n, value }) => {
 			this.waiting.get(n)?.(value);
 			this.waiting.delete(n);
 		});
-		this.last = null;
 	}
 
+	// Return: what the process says, or null where it has ended.
 	ask(command, argument) {
+		if (this.over) return Promise.resolve(null);
 		return new Promise((done) => {
 			this.waiting.set(++this.asked, done);
 			this.child.send({ n: this.asked, command, argument });
 		});
-	}
-
-	async end() {
-		const last = await this.ask('end');
-		await until(() => this.over, 'clients end');
-		return last;
 	}
 }
 

@@ -11,7 +11,7 @@ import { RULE, Samples } from './growth.mjs';
 import { total } from './ledger.mjs';
 import { powerCut } from './power.mjs';
 import * as tell from './tell.mjs';
-import { CAP_MS, leftovers, probe, sleep } from './things.mjs';
+import { CAP_MS, leftovers, probe, sleep, until } from './things.mjs';
 import { Planted, mounts, removeAll } from './world.mjs';
 
 // Of a process, whenever the adversary rests.
@@ -122,7 +122,16 @@ export class Soak {
 		await kind.run(this, act, target);
 		if (!this.outages.slice(before).some((o) => o.act === act)) await this.outage(act, [target]);
 		// Whatever else is near it.
-		for (const p of thing.guarded ?? thing.paths) await this.reachable(p, act);
+		for (const p of thing.guarded ?? thing.paths) {
+			await this.reachable(p, act);
+			if (this.cast.foreign.includes(p.thing)) await this.anchored(p);
+		}
+	}
+
+	// A listener that the guard has not taken up yet cannot be put back: with events that takes
+	// a moment, without them (this machine may have no inotify left) a safety look.
+	anchored({ path: at, name }) {
+		return until(() => fs.lstatSync(at, { throwIfNoEntry: false })?.nlink > 1, `${name} has an anchor`);
 	}
 
 	// Of an act that takes something from all paths of a thing: until the last of them is there.
@@ -164,12 +173,19 @@ export class Soak {
 	}
 
 	async gather() {
-		const reports = await Promise.all(this.crews.map((crew) => crew.ask('report')));
-		this.reports = reports;
-		for (const { violations, cuts } of reports) {
+		await this.hear('report');
+		for (const { violations, cuts } of this.reports) {
 			for (const v of violations) this.violation(v);
 			for (const cut of cuts) this.judge(cut);
 		}
+	}
+
+	// What each process of clients has seen. One that is gone takes its ledger along.
+	async hear(command) {
+		const reports = await Promise.all(this.crews.map((crew) => crew.ask(command)));
+		const gone = reports.filter((report) => !report).length;
+		if (gone) throw new Error(`${gone} processes of clients have ended by themselves`);
+		this.reports = reports;
 	}
 
 	// No connection ends but with its server; where a stranger was, it may not have said so. What
@@ -217,7 +233,7 @@ export class Soak {
 	// Everybody ends: requests, servers, and nothing is left of them.
 	async settle() {
 		await this.gather();
-		this.reports = await Promise.all(this.crews.map((crew) => crew.end()));
+		await this.hear('end');
 		for (const { violations, open } of this.reports) {
 			this.open += open;
 			for (const v of violations) this.violation(v);
