@@ -11,6 +11,7 @@ PREFIX = /usr/local
 LIBDIR = $(if $(wildcard /etc/debian_version),-Dlibdir=lib)
 SECONDS = 60
 TARGET =
+ENGINE = libfuzzer
 MINUTES = 10
 SEED =
 COMMIT = HEAD
@@ -128,8 +129,8 @@ check:
 	@scripts/check
 
 fuzz:
-	@scripts/setup fuzz
-	@scripts/fuzz "$(SECONDS)" "$(TARGET)"
+	@scripts/setup $(if $(filter afl,$(ENGINE)),fuzz-afl,fuzz)
+	@scripts/fuzz "$(SECONDS)" "$(TARGET)" "$(ENGINE)"
 
 # Each error of each call, at each place, in turn.
 faults:
@@ -165,7 +166,7 @@ help:
 	@echo 'make dist-check    the same, built and tested from it alone [TESTS=name] [FRESH=1]'
 	@echo 'make abi           would programs of the last release run with these libraries? [RECORD=1]'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
-	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name]'
+	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name] [ENGINE=afl]'
 	@echo 'make faults        every error of every system call of the guard, one at a time'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
