@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "faults.h"
+#include "integration/leave.h"
 
 /* More calls than any scenario makes: the loop's own bound. */
 #define CALLS_MAX 2000
@@ -32,7 +33,7 @@ static bool run_child(struct fixture *f, fault_run *run, const void *scenario,
 		run(f, scenario, fault);
 		fixture_finish(f);
 		fflush(stdout);
-		_exit(0);
+		leave(0);
 	}
 	DO(waitpid(pid, &status, 0));
 	if (status != 0) {

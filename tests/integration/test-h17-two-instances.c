@@ -3,6 +3,7 @@
  * reachable at the moment or not; the first does not notice.
  */
 #include "fixture.h"
+#include "leave.h"
 
 #include <stdio.h>
 #include <sys/wait.h>
@@ -132,7 +133,7 @@ static void race(struct fixture *f)
 		pids[i] = fork();
 		if (pids[i] == 0) {
 			close(start[1]);
-			_exit(racer(f, start[0], results[1]));
+			leave(racer(f, start[0], results[1]));
 		}
 	}
 	close(start[1]);

@@ -17,6 +17,7 @@
 #include <linux/seccomp.h>
 
 #include "fixture.h"
+#include "leave.h"
 
 /* Whoever this is, nothing is theirs. */
 #define USER_ID 65534
@@ -249,7 +250,7 @@ int in_child(struct fixture *f, int (*body)(struct fixture *f))
 
 	DO(pid);
 	if (pid == 0)
-		_exit(body(f));
+		leave(body(f));
 	DO(waitpid(pid, &status, 0));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
