@@ -114,17 +114,14 @@ static int act_rebind(struct guarded *g, const struct look *look)
 
 static int act_promote(struct guarded *g, const struct look *look)
 {
-	list_for_each (it, &g->retired) {
-		struct listener *l = list_entry(it, struct listener, link);
+	struct listener *l = guarded_retired(g, &look->path_node);
 
-		if (!node_same(&l->node, &look->path_node))
-			continue;
-		list_unlink(&l->link);
-		g->retired_count--;
-		guarded_replace(g, l);
-		return 0;
-	}
-	return -EAGAIN;
+	/* The look has found it, and only a turn closes what is retired. */
+	assert(l);
+	list_unlink(&l->link);
+	g->retired_count--;
+	guarded_replace(g, l);
+	return 0;
 }
 
 /* Hear of the stranger's end from its inode, as far as that lets us. */

@@ -19,7 +19,7 @@
 /* A predecessor's note that spans more than this is not believed. */
 #define ANCHOR_SWEEP_SPAN_MAX 4096
 
-/* Is the open directory one that only we can write to? Return: 0; -EPERM: no. */
+/* Is the directory that @fd has open one that only we can write to? Return: 0; -EPERM: no. */
 static int check_private(const struct guard_ports *p, int fd)
 {
 	struct node node;
@@ -27,9 +27,7 @@ static int check_private(const struct guard_ports *p, int fd)
 
 	if (r < 0)
 		return r;
-	return node.kind == NODE_DIRECTORY && node.uid == p->uid(p->ctx) && node.mode == 0700
-		       ? 0
-		       : -EPERM;
+	return node.uid == p->uid(p->ctx) && node.mode == 0700 ? 0 : -EPERM;
 }
 
 /* A narrow umask took bits away that we need. What somebody was quick enough to put in

@@ -105,6 +105,9 @@ struct spare {
 struct spare guarded_spare(const struct guarded *g, const struct anchor_dir *home,
 			   uint64_t generation, const char *suffix);
 
+/* The retired listener that @node is, or NULL. */
+struct listener *guarded_retired(const struct guarded *g, const struct node *node);
+
 /* Fill in what is seen of the path right now. */
 void guarded_look(struct guarded *g, struct look *ret);
 

@@ -25,7 +25,7 @@ bool leave_ask(struct guarded *g, struct look *look, uint64_t now_ns, bool *ret_
 		return false;
 	switch (leave.verdict) {
 	case LEAVE_GRANTED:
-		if (look->path == LOOK_PATH_OURS && look->dir == LOOK_DIR_SAME)
+		if (look->path == LOOK_PATH_OURS)
 			g->missed_ns = 0;
 		return true;
 	case LEAVE_LOOK_AGAIN:
@@ -38,11 +38,11 @@ bool leave_ask(struct guarded *g, struct look *look, uint64_t now_ns, bool *ret_
 		engine_rest(g, leave.until_ns);
 		return false;
 	case LEAVE_HOPELESS:
-		show_hopeless(g, look, now_ns);
-		if (!g->closed)
-			engine_rest(g, TIME_NEVER);
-		return false;
+		break;
 	}
+	show_hopeless(g, look, now_ns);
+	if (!g->closed)
+		engine_rest(g, TIME_NEVER);
 	return false;
 }
 

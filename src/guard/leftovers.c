@@ -40,18 +40,15 @@ static const char *split_name(const char *name, uint64_t *ret_generation, const 
 static void note_name(const char *name, void *userdata)
 {
 	struct leftovers *l = userdata;
-	char prefix[ANCHOR_NAME_MAX + 1];
 	struct leftover found;
 	const char *dot = split_name(name, &found.generation, &found.suffix);
 	size_t n = dot ? (size_t)(dot + 1 - name) : 0;
 	struct leftover *copy;
 	uint64_t hash;
 
-	if (n == 0 || n > ANCHOR_NAME_MAX || l->error < 0)
+	if (n == 0 || l->error < 0)
 		return;
-	memcpy(prefix, name, n);
-	prefix[n] = '\0';
-	hash = map_hash_text(prefix);
+	hash = map_hash(name, n);
 	copy = malloc(sizeof(*copy));
 	found.next = map_get(&l->by_prefix, hash);
 	if (!copy || map_put(&l->by_prefix, hash, copy) < 0) {

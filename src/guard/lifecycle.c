@@ -228,7 +228,8 @@ static int adopt_first(struct guarded *g, int fd, struct kedge_error *error)
 	if (r < 0)
 		return error_set(error, r, "cannot adopt %s: %s", g->path, error_words(r));
 	guarded_replace(g, l);
-	if (bound.kind == NODE_SOCKET && !node_same(&bound, &l->node)) {
+	/* Replaced since, by a file even where the kernel knows names alone. */
+	if (l->node.kind != NODE_SOCKET || !node_same(&bound, &l->node)) {
 		g->config.at_close = KEDGE_AT_CLOSE_LEAVE;
 		return error_set(error, -EINVAL, "%s is not what descriptor %d is bound to",
 				 g->path, fd);

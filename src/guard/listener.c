@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -239,7 +240,9 @@ static void retire_one(struct guarded *g, struct listener *l)
 
 	list_unlink(&l->link);
 	g->retired_count--;
-	if (l->announced && o->on_listener)
+	/* One that nobody was told of is not retired, but closed at once. */
+	assert(l->announced);
+	if (o->on_listener)
 		o->on_listener(g->path, -1, l->fd, o->userdata);
 	/* Names of it that are left anywhere would be stale from now on. */
 	(void)guarded_withdraw(g, l);

@@ -21,18 +21,24 @@ static void look_dir(struct place *place, const struct engine *engine, struct lo
 	}
 }
 
+struct listener *guarded_retired(const struct guarded *g, const struct node *node)
+{
+	list_for_each (it, &g->retired) {
+		struct listener *l = list_entry(it, struct listener, link);
+
+		if (node_same(&l->node, node))
+			return l;
+	}
+	return NULL;
+}
+
 /* Whether @node is a listener that we retired and that still listens. */
 static bool is_retired(const struct guarded *g, const struct node *node)
 {
 	const struct guard_ports *p = g->engine->ports;
+	const struct listener *l = guarded_retired(g, node);
 
-	list_for_each (it, &g->retired) {
-		const struct listener *l = list_entry(it, struct listener, link);
-
-		if (node_same(&l->node, node))
-			return p->listener_dead(p->ctx, l->fd) == 0;
-	}
-	return false;
+	return l && p->listener_dead(p->ctx, l->fd) == 0;
 }
 
 static void look_path(const struct guarded *g, struct look *l)

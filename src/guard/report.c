@@ -129,8 +129,7 @@ static void report_failed(struct guarded *g, const struct plan *plan, int error,
 {
 	if (streak_fail(&g->streak, now_ns, error) != STREAK_REPORT)
 		return;
-	if (plan->cause != KEDGE_CAUSE_NONE)
-		g->cause = plan->cause;
+	g->cause = plan->cause;
 	report(g->engine, g, KEDGE_EVENT_BLOCKED, error, "");
 }
 
@@ -172,7 +171,7 @@ static void report_anchor(struct guarded *g, enum action action, int result, uin
 	uint64_t length;
 	uint32_t swallowed;
 
-	if (result >= 0 && !g->lost_ns)
+	if (result >= 0)
 		(void)streak_recover(&g->streak, now_ns, &length, &swallowed);
 	if (result < 0 && streak_fail(&g->streak, now_ns, result) == STREAK_REPORT)
 		report(g->engine, g, KEDGE_EVENT_DEGRADED, result,

@@ -15,12 +15,13 @@ static struct tend_answer wait_until(uint64_t until_ns, enum tend_verdict then, 
 	return answer(then);
 }
 
-/* Look again each @gap_ns, but not after @end_ns. */
+/* Look again each @gap_ns, but not after @end_ns, which is still to come. */
 static struct tend_answer look_again(uint64_t gap_ns, uint64_t end_ns, uint64_t now_ns)
 {
 	uint64_t next = now_ns + gap_ns;
 
-	return wait_until(now_ns < end_ns && next > end_ns ? end_ns : next, TEND_GO, now_ns);
+	assert(now_ns < end_ns);
+	return wait_until(next > end_ns ? end_ns : next, TEND_GO, now_ns);
 }
 
 /* Nobody knows who it was: time, and what the program is seen doing, must tell. */

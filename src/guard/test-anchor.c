@@ -204,6 +204,43 @@ static void test_note_saves_the_listing(void **state)
 	assert_int_equal(find(&directory, "x.5.out"), -1);
 }
 
+/* A note that cannot be true is not gone by: the names are. */
+static void test_notes_that_are_not_believed(void **state)
+{
+	static const struct lock_note notes[] = {
+		{ .known = true, .low = 5, .high = 3 },
+		{ .known = true, .low = 1, .high = 1000000 },
+		{ .known = true, .low = 1, .high = UINT64_MAX },
+		{ .known = false, .low = 1, .high = 3 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(notes); i++) {
+		struct anchor_dir a = a_dir();
+
+		put("s.2");
+		assert_int_equal(anchor_sweep(&a, "/run/x", "s", &notes[i]), 2);
+		assert_int_equal(directory.listings, 1);
+		assert_string_equal(directory.names[0], "");
+		anchor_dir_forget_listing(&a);
+	}
+}
+
+/* Names that are none of an anchor are left alone. */
+static void test_names_of_others(void **state)
+{
+	static const char *const names[] = { "7", "s7", "s.", "s.7x", ".out", "s.out", "7.out" };
+	struct anchor_dir a = a_dir();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		put(names[i]);
+	assert_int_equal(sweep(&a, "s"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_string_equal(directory.names[i], names[i]);
+	anchor_dir_forget_listing(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +248,8 @@ int main(void)
 		cmocka_unit_test(test_many_starts_share_a_listing),
 		cmocka_unit_test(test_listing_is_not_believed_for_long),
 		cmocka_unit_test(test_note_saves_the_listing),
+		cmocka_unit_test(test_notes_that_are_not_believed),
+		cmocka_unit_test(test_names_of_others),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -144,6 +144,63 @@ static void test_a_stale_mount_is_mounted_over(void **state)
 	assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_BIND_MOUNT);
 }
 
+/* Mounting over what is busy is for those who may mount, and have not failed to. */
+static void test_busy_and_no_mount_to_be_had(void **state)
+{
+	static const struct {
+		enum look_path path;
+		enum action action;
+	} rows[] = { { LOOK_PATH_SOCKET, ACTION_REPLACE_STALE },
+		     { LOOK_PATH_OTHER, ACTION_MOVE_ASIDE } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct record r = a_record();
+		struct look l = a_look();
+
+		judge_stale(&r, &l);
+		l.path = rows[i].path;
+		record_acted(&r, rows[i].action, -EBUSY, &l, NOW);
+		assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_BIND_MOUNT);
+		record_acted(&r, ACTION_BIND_MOUNT, -EPERM, &l, NOW);
+		assert_int_equal(guard_plan(&r, &l, NOW).action, rows[i].action);
+		r.mount_failed = r.mounting = false;
+		assert_int_equal(guard_plan(&r, &l, NOW).action, rows[i].action);
+	}
+}
+
+/* A minute counts from its first, and the next one from anew. */
+static void test_minutes_begin_anew(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+
+	(void)state;
+	for (int minute = 0; minute < 2; minute++) {
+		uint64_t now = NOW + (uint64_t)minute * PLAN_ASIDE_WINDOW_NS;
+
+		for (int i = 0; i < PLAN_ASIDE_MAX; i++)
+			record_acted(&r, ACTION_MOVE_ASIDE, 1, &l, now);
+		assert_int_equal(r.aside_count, PLAN_ASIDE_MAX);
+		for (int i = 0; i < PLAN_RESTORE_MAX; i++)
+			record_acted(&r, ACTION_RESTORE_MODE, 0, &l, now);
+		assert_int_equal(r.restore_count, PLAN_RESTORE_MAX);
+	}
+}
+
+/* A draft that has lost its only name is no failure, but cannot be linked either. */
+static void test_a_draft_without_a_name_is_bound_anew(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+
+	(void)state;
+	l.path = LOOK_PATH_FREE;
+	record_acted(&r, ACTION_LINK, -ESTALE, &l, NOW);
+	assert_int_equal(r.failures, 0);
+	assert_int_equal(guard_plan(&r, &l, NOW).action, ACTION_REBIND);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -153,6 +210,9 @@ int main(void)
 		cmocka_unit_test(test_given_away_is_bound_anew),
 		cmocka_unit_test(test_rights_are_not_fought_over),
 		cmocka_unit_test(test_a_stale_mount_is_mounted_over),
+		cmocka_unit_test(test_busy_and_no_mount_to_be_had),
+		cmocka_unit_test(test_minutes_begin_anew),
+		cmocka_unit_test(test_a_draft_without_a_name_is_bound_anew),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

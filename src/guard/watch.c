@@ -1,6 +1,6 @@
 #include "guard/watch.h"
 
-#include <errno.h>
+#include <assert.h>
 
 int watcher_start(struct watches *watches, struct watcher *w, int fd, enum watch_what what)
 {
@@ -14,8 +14,9 @@ int watcher_start(struct watches *watches, struct watcher *w, int fd, enum watch
 	w->next = map_get(&watches->by_number, (uint64_t)number);
 	r = map_put(&watches->by_number, (uint64_t)number, w);
 	if (r < 0) {
-		if (!w->next)
-			ports->unwatch(ports->ctx, number);
+		/* A number that others share has its place in the map already. */
+		assert(!w->next);
+		ports->unwatch(ports->ctx, number);
 		return r;
 	}
 	w->number = number;
@@ -25,13 +26,13 @@ int watcher_start(struct watches *watches, struct watcher *w, int fd, enum watch
 /* Take @w out of the chain that begins at @first. Return: what the chain begins with now. */
 static struct watcher *chain_without(struct watcher *first, const struct watcher *w)
 {
+	struct watcher *it = first;
+
 	if (first == w)
 		return w->next;
-	for (struct watcher *it = first; it; it = it->next)
-		if (it->next == w) {
-			it->next = w->next;
-			break;
-		}
+	while (it->next != w)
+		it = it->next;
+	it->next = w->next;
 	return first;
 }
 

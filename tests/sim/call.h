@@ -10,12 +10,12 @@
  * last, or NULL; @late_too: a network file system may say so after the deed. */
 #define CALL(g, call, name, errors, late_too, expression)                                          \
 	({                                                                                         \
-		int injected_ = call_enter(g, errors, late_too);                                   \
+		int injected_ = call_enter(g, call, errors, late_too);                             \
 		int r_ = injected_ && !(g)->late ? injected_ : (expression);                       \
 		call_leave(g, call, name, injected_ ? injected_ : r_);                             \
 	})
 
-int call_enter(struct guard_process *g, const int *errors, bool may_be_late);
+int call_enter(struct guard_process *g, const char *call, const int *errors, bool may_be_late);
 int call_leave(struct guard_process *g, const char *call, const char *name, int r);
 
 /* What a descriptor has open; another use of it is a bug. */

@@ -178,8 +178,8 @@ static int port_rename(void *ctx, int from, const char *from_name, int dir, cons
 	struct guard_process *g = ctx;
 	struct spot a = call_dir(g, from), b = call_dir(g, dir);
 
-	trace("  %d: rename %s", g->index, from_name);
-	return CALL(g, how == RENAME_SWAP ? "  swapped with" : "  to", name, errors_rename, true,
+	trace("  %d: %s to", g->index, from_name);
+	return CALL(g, how == RENAME_SWAP ? "swap" : "rename", name, errors_rename, true,
 		    (foul_rename(g, a, from_name, b, name, how),
 		     names_rename(&g->os.actor, a, from_name, b, name,
 				  how == RENAME_SWAP ? RENAME_BOTH : RENAME_NEW)));
@@ -225,7 +225,7 @@ static int port_close(void *ctx, int fd)
 {
 	struct guard_process *g = ctx;
 
-	(void)call_enter(g, NULL, false);
+	(void)call_enter(g, "close", NULL, false);
 	foul_close(g, fd);
 	if (files_close(&g->os, fd) < 0)
 		sim_fail("descriptor %d is closed, and is none", fd);
@@ -244,7 +244,7 @@ static int port_unwatch(void *ctx, int watch)
 {
 	struct guard_process *g = ctx;
 
-	(void)call_enter(g, NULL, false);
+	(void)call_enter(g, "unwatch", NULL, false);
 	return call_leave(g, "unwatch", "", notify_unwatch(&g->os, watch));
 }
 

@@ -91,8 +91,10 @@ static int port_listener_node(void *ctx, int fd, const char *path, struct node *
 
 static int port_bind_path(void *ctx, int dir, const char *name, char *ret, size_t size)
 {
-	(void)ctx;
-	return snprintf(ret, size, "%d/%s", dir, name) < (int)size ? 0 : -ENAMETOOLONG;
+	struct guard_process *g = ctx;
+
+	return CALL(g, "bind_path", name, NULL, false,
+		    snprintf(ret, size, "%d/%s", dir, name) < (int)size ? 0 : -ENAMETOOLONG);
 }
 
 static int port_listener_dead(void *ctx, int fd)
@@ -222,7 +224,7 @@ static int port_unlock(void *ctx, int fd)
 {
 	struct guard_process *g = ctx;
 
-	(void)call_enter(g, NULL, false);
+	(void)call_enter(g, "unlock", NULL, false);
 	if (files_close(&g->os, fd) < 0)
 		sim_fail("lock %d is let go, and is none", fd);
 	return call_leave(g, "unlock", "", 0);

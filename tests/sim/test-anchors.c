@@ -1,0 +1,236 @@
+/*
+ * The anchor directory and the lock in it, each with something in its way.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "steps.h"
+
+/* It starts, and works by re-binds alone. */
+static void starts_without_anchors(void)
+{
+	struct guarded *g;
+
+	assert_int_equal(steps_add(PATH, &g), 0);
+	steps_run(SOON);
+	assert_true(is_reachable(g, PATH));
+	assert_null(g->current->home);
+	assert_int_equal(told.count[KEDGE_EVENT_DEGRADED], 1);
+	steps_end();
+	assert_null(world_at(PATH));
+}
+
+static void make_it_wide(void)
+{
+	world_chmod(ANCHORS, 0755);
+}
+
+static void make_it_anothers(void)
+{
+	world_chown(ANCHORS, 7, 7);
+}
+
+static void make_it_narrow(void)
+{
+	world_chmod(ANCHORS, 0500);
+}
+
+/* Whoever was quick enough to change what we made keeps it; the other name is taken. */
+static void test_an_anchor_directory_that_was_changed_at_once(void **state)
+{
+	void (*const changes[])(void) = { make_it_wide, make_it_anothers };
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct guarded *g;
+
+		steps_begin(NULL);
+		steps_upset((struct upset[]){
+			{ "dir_open_private", .skip = 1, .world = changes[i] }, { 0 } });
+		assert_int_equal(steps_add(PATH, &g), 0);
+		assert_string_equal(g->place->anchors->name, ".kedge-0-1");
+		assert_int_not_equal(world_at(ANCHORS)->mode & 0777, i ? 0755 : 0700);
+		steps_end();
+		assert_non_null(world_at(ANCHORS));
+	}
+}
+
+/* A narrow umask took bits away that we need. */
+static void test_a_narrow_anchor_directory_is_widened(void **state)
+{
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(NULL);
+	steps_upset((struct upset[]){ { "dir_open_private", .skip = 1, .world = make_it_narrow },
+				      { 0 } });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_string_equal(g->place->anchors->name, ".kedge-0");
+	assert_int_equal(world_at(ANCHORS)->mode, 0700);
+	steps_end();
+}
+
+/* One that cannot be looked at is not used, and not left behind either. */
+static void test_an_anchor_directory_that_cannot_be_seen(void **state)
+{
+	(void)state;
+	for (unsigned skip = 2; skip <= 3; skip++) {
+		steps_begin(NULL);
+		steps_upset((struct upset[]){
+			{ "stat_fd", .skip = skip - 1, .error = -EIO, .times = 4 - skip }, { 0 } });
+		assert_int_equal(steps_add(PATH, NULL), 0);
+		steps_run(SOON);
+		steps_end();
+		assert_int_equal(names_in("/run"), 0);
+	}
+}
+
+/* What is no directory of ours is left alone, whatever the system calls it. */
+static void test_anchor_names_that_are_taken(void **state)
+{
+	static const int errors[] = { -ENOTDIR, -ELOOP, -EACCES };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		steps_begin(NULL);
+		steps_upset((struct upset[]){
+			{ "dir_open_private", .skip = 1, .error = errors[i], .times = 2 }, { 0 } });
+		starts_without_anchors();
+	}
+}
+
+/* Others that end remove it between being made and opened, over and over. */
+static void test_an_anchor_directory_that_does_not_stay(void **state)
+{
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(NULL);
+	steps_upset((struct upset[]){
+		{ "dir_open_private", .skip = 1, .error = -ENOENT, .times = 8 }, { 0 } });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_null(g->current->home);
+	steps_run(LONG);
+	assert_non_null(g->current->home);
+	assert_int_equal(told.count[KEDGE_EVENT_ANCHORED], 1);
+	steps_end();
+}
+
+static void test_anchors_elsewhere(void **state)
+{
+	static char long_name[300] = "/run/";
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(&(struct steps_options){ .anchor_dir = "/anchors" });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_int_equal(names_in("/anchors"), 2);
+	steps_end();
+	assert_int_equal(names_in("/anchors"), -1);
+
+	memset(long_name + 5, 'n', sizeof(long_name) - 6);
+	steps_begin(&(struct steps_options){ .anchor_dir = long_name });
+	starts_without_anchors();
+	steps_begin(&(struct steps_options){ .anchor_dir = "/run/" });
+	starts_without_anchors();
+	steps_begin(&(struct steps_options){ .anchor_dir = "/none/anchors" });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_int_equal(told.count[KEDGE_EVENT_DEGRADED], 1);
+	steps_end();
+}
+
+/* ... that stand on another mount than this path: then beside it, as its keeper was told. */
+static void test_anchors_beside_though_elsewhere_was_asked_for(void **state)
+{
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(&(struct steps_options){ .anchor_dir = "/anchors" });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	g->place->anchors_beside = true;
+	assert_int_equal(place_open_anchors(g->place, engine.ports, engine.options.anchor_dir), 0);
+	assert_non_null(world_at(ANCHORS));
+	steps_end();
+	assert_int_equal(names_in("/run"), 0);
+}
+
+static void test_same_anchor_directories(void **state)
+{
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(NULL);
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_true(anchor_dir_same(NULL, NULL));
+	assert_false(anchor_dir_same(g->place->anchors, NULL));
+	assert_false(anchor_dir_same(NULL, g->place->anchors));
+	assert_true(anchor_dir_same(g->place->anchors, g->place->anchors));
+	assert_true(anchor_socket_name_max(NULL) == anchor_socket_name_max(g->place->anchors));
+	steps_end();
+}
+
+/* Refused, in words that name the path, and nothing is left below /run but @names. */
+static void refused(const char *path, int error, int names)
+{
+	struct guarded *g;
+
+	assert_int_equal(steps_add(path, &g), error);
+	assert_null(g);
+	assert_non_null(strstr(told.refusal, path));
+	assert_int_equal(names_in("/run"), names);
+	steps_end();
+}
+
+static void test_a_lock_that_does_not_stay(void **state)
+{
+	(void)state;
+	steps_begin(NULL);
+	steps_upset((struct upset[]){ { "lock_open", .error = -ENOENT, .times = 8 }, { 0 } });
+	refused(PATH, -ENOENT, 0);
+}
+
+static void test_a_lock_is_taken_once(void **state)
+{
+	struct guarded *g;
+	int lock;
+
+	(void)state;
+	steps_begin(NULL);
+	assert_int_equal(steps_add(PATH, &g), 0);
+	lock = g->lock;
+	assert_int_equal(guarded_lock(g), 0);
+	assert_int_equal(g->lock, lock);
+	steps_end();
+
+	steps_begin(NULL);
+	steps_upset((struct upset[]){ { "dir_make", .error = -EACCES, .times = 2 }, { 0 } });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_int_equal(guarded_lock(g), 0);
+	assert_int_equal(g->lock, -EBADF);
+	steps_end();
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_an_anchor_directory_that_was_changed_at_once),
+		cmocka_unit_test(test_a_narrow_anchor_directory_is_widened),
+		cmocka_unit_test(test_an_anchor_directory_that_cannot_be_seen),
+		cmocka_unit_test(test_anchor_names_that_are_taken),
+		cmocka_unit_test(test_an_anchor_directory_that_does_not_stay),
+		cmocka_unit_test(test_anchors_elsewhere),
+		cmocka_unit_test(test_anchors_beside_though_elsewhere_was_asked_for),
+		cmocka_unit_test(test_same_anchor_directories),
+		cmocka_unit_test(test_a_lock_that_does_not_stay),
+		cmocka_unit_test(test_a_lock_is_taken_once),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
