@@ -87,6 +87,7 @@ void client_lost(struct client *c)
 			world.deals[i].deliveries = 0;
 		}
 	c->losing = true;
+	c->forgot = false;
 	c->uploading = NULL;
 	before = client_enter(c);
 	kedge_caller_lost(c->caller);

@@ -71,7 +71,7 @@ bool arena_refuses(void)
 	}
 	trace("  no memory");
 	if (world.user != &world.server)
-		world.caller->excused = true;
+		world.caller->excused = world.caller->forgot = true;
 	else if (world.at)
 		seat_taint(world.at);
 	return true;

@@ -87,7 +87,7 @@ static bool is_up_to_date(const struct seat *s)
 	const struct client *c = s->client;
 
 	return c->wire == s->wire && c->serial == s->serial && !c->excused && !c->half &&
-	       !c->uploading && c->limits.output_bytes_max > 65536 &&
+	       !c->forgot && !c->uploading && c->limits.output_bytes_max > 65536 &&
 	       !kedge_caller_output_bytes(c->caller) && !s->wire->up.used &&
 	       kedge_conn_wants_input(s->conn);
 }

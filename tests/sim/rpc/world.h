@@ -171,6 +171,7 @@ struct client {
 	size_t moved; /* bytes, in its present turn */
 	unsigned pushes_seen, stream_seen;
 	bool gave_up; /* a callback has */
+	bool forgot;  /* had no memory for what it had to say */
 	struct said said;
 };
 
