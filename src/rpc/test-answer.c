@@ -51,6 +51,9 @@ static const struct {
 	  "\"\\\"\\\\\\n\\u0001\x7F\",\"statusCode\":400,\"errorCode\":\"BAD_REQUEST\"" },
 	{ { .text = { "\xE2\x82\xAC\0", 4 }, .status = 400 },
 	  "\"\xE2\x82\xAC\\u0000\",\"statusCode\":400,\"errorCode\":\"BAD_REQUEST\"" },
+	/* Cut within a character, of which the rest stands in memory behind it. */
+	{ { .text = { "\xC3\xA4", 1 }, .status = 400 },
+	  "\"\xEF\xBF\xBD\",\"statusCode\":400,\"errorCode\":\"BAD_REQUEST\"" },
 	{ { .text = { "\xFF"
 		      "a\xC3\xE2\x82",
 		      5 },

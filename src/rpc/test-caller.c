@@ -252,6 +252,31 @@ static void test_limits(void **state)
 	rig_end(&rig);
 }
 
+/* What is kept to be sent again takes room as long as it has no answer, sent or not. */
+static void test_kept_is_limited(void **state)
+{
+	struct kedge_caller_options options = rig_options(LINES);
+	struct kedge_ask ask = rig_ask("m");
+	char text[300];
+	struct rig rig;
+
+	(void)state;
+	memset(text, '1', sizeof(text));
+	options.limits.output_bytes_max = 2000;
+	rig_open(&rig, &options);
+	ask.params = (struct kedge_span){ text, sizeof(text) };
+	ask.if_lost = KEDGE_IF_LOST_RESEND;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(kedge_caller_call(rig.caller, &ask, NULL), 0);
+		rig_take(&rig);
+	}
+	assert_int_equal(kedge_caller_call(rig.caller, &ask, NULL), -ENOBUFS);
+	rig_line(&rig, "{\"id\":\"2\",\"result\":1}\n");
+	assert_int_equal(kedge_caller_call(rig.caller, &ask, NULL), 0);
+	rig_says(&rig, "m result 1\n");
+	rig_end(&rig);
+}
+
 /* What the server asks is refused an answer, and an upload its piece, where the output's limit
  * has no room: nothing of it is sent, and what was there stays. */
 static void test_no_room_to_answer(void **state)
@@ -310,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_answers_to_the_server),
 		cmocka_unit_test(test_cancel_on_lines_tells_nobody_there),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_kept_is_limited),
 		cmocka_unit_test(test_no_room_to_answer),
 		cmocka_unit_test(test_outcome_names),
 	};

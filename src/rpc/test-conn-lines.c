@@ -184,6 +184,24 @@ static void test_in_flight_limit(void **state)
 	peer_close(&p);
 }
 
+/* The limit itself may wait to be sent, a byte more may not. */
+static void test_output_of_the_limit(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_COLLECT };
+	struct kedge_conn_options options = peer_options(&p, KEDGE_PROTOCOL_LINES);
+
+	(void)state;
+	options.limits.output_bytes_max = 10;
+	for (unsigned more = 0; more < 2; more++) {
+		peer_open(&p, &options);
+		assert_int_equal(kedge_conn_send(p.conn, kedge_span("\"234\"")), 0);
+		assert_int_equal(kedge_conn_send(p.conn, kedge_span(more ? "1234" : "123")),
+				 more ? -ENOBUFS : 0);
+		assert_int_equal(kedge_conn_output_bytes(p.conn), more ? 0 : 10);
+		peer_close(&p);
+	}
+}
+
 /* A client that does not read is not read from, and in the end let go. */
 static void test_output_limits(void **state)
 {
@@ -323,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_one_piece),
 		cmocka_unit_test(test_in_flight_limit),
 		cmocka_unit_test(test_output_limits),
+		cmocka_unit_test(test_output_of_the_limit),
 		cmocka_unit_test(test_half_close),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_push_and_send),

@@ -77,6 +77,37 @@ static void test_accepts(void **state)
 			fail_msg("refused: %s", texts[i]);
 }
 
+/* What stands in memory behind the end is none of it, even where it would go on well. */
+static void test_cut(void **state)
+{
+	static const char *const texts[] = { "\"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80\"",
+					     "\"\\n\\u00e4\\ud83d\\ude00\"",
+					     "[true,false,null,{\"a\":[1,\"b\"]}]" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		for (size_t n = 0; n < strlen(texts[i]); n++)
+			if (json_is_valid((struct kedge_span){ texts[i], n }, 128))
+				fail_msg("accepted: %zu bytes of %s", n, texts[i]);
+}
+
+/* Each level remembers what it is: also beyond the first 64. */
+static void test_mixed_depth(void **state)
+{
+	char text[3 * 64 + 32];
+
+	(void)state;
+	for (unsigned outer = 62; outer <= 66; outer++) {
+		memset(text, '[', outer);
+		strcpy(text + outer, "{\"a\":1,\"b\":[2,3]}");
+		memset(text + strlen(text), ']', outer);
+		text[2 * outer + 17] = '\0';
+		assert_true(valid(text, 128));
+		text[outer + 16] = ']';
+		assert_false(valid(text, 128));
+	}
+}
+
 static void test_refuses(void **state)
 {
 	static const char *const texts[] = {
@@ -122,6 +153,8 @@ static void test_refuses(void **state)
 		"{\"a\":1 \"b\":2}",
 		"{,}",
 		"[}",
+		"[1}",
+		"{\"a\":1]",
 		"{]",
 		"1 2",
 		"[]]",
@@ -429,6 +462,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_accepts),      cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_cut),          cmocka_unit_test(test_mixed_depth),
 		cmocka_unit_test(test_nul),          cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_members),      cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_decode),       cmocka_unit_test(test_append),
