@@ -17,9 +17,14 @@ SEED =
 COMMIT = HEAD
 TARBALL = build-dist/kedge-$(shell sed -n "s/^  version: '\(.*\)',$$/\1/p" meson.build).tar.xz
 
+# What is installed, and no more: the tests' programs, linked as a whole, take longer than all of it.
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet
+	@ninja -C $(BUILD) --quiet installed
 	@ln -sf src/cmd/kedge $(BUILD)/kedge
+
+# The benches, the simulator and the examples as well.
+everything: all
+	@ninja -C $(BUILD) --quiet
 
 $(BUILD)/build.ninja:
 	@command -v meson >/dev/null || { echo "no meson here: 'make setup' installs what is missing"; exit 1; }
@@ -38,7 +43,7 @@ test:
 # SEEDS histories of the guard and as many of RPC in the simulator, on all cores.
 sim:
 	@scripts/setup
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory everything
 	@scripts/sim $(SEEDS) $(FIRST) $(BUILD) $(WHAT)
 
 # Servers, a guard, redis and nginx under load, and an adversary, for MINUTES.
@@ -50,7 +55,7 @@ soak:
 # Does anything grow? Days on a simulated clock, and MINUTES (60) of servers: idle, and loaded.
 longrun:
 	@scripts/setup test
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory everything
 	@$(BUILD)/tests/sim/sim-day --seeds 200 --raw
 	@node tests/soak/soak.mjs $(BUILD)/kedge --calm --out $(BUILD) --seed "$(SEED)" \
 		--minutes "$(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),60)"
@@ -97,12 +102,12 @@ abi:
 
 demo:
 	@scripts/setup demo || scripts/setup
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory everything
 	@bench/run-demo $(BUILD)/kedge $(BUILD)/bench/poll-watchdog
 
 bench:
 	@scripts/setup
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory everything
 	@for dir in /dev/shm /tmp; do \
 		$(BUILD)/bench/outage $$dir 10000 pinned && $(BUILD)/bench/outage $$dir 10000; done
 	@$(BUILD)/bench/scale 10000
@@ -110,17 +115,17 @@ bench:
 
 bench-conn:
 	@scripts/setup
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory everything
 	@$(BUILD)/bench/conn
 
 bench-attacks:
 	@scripts/setup
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory everything
 	@node bench/run-attacks.mjs $(BUILD)/kedge $(BUILD)/bench/attack
 
 bench-rpc:
 	@scripts/setup bench-rpc || scripts/setup
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory everything
 	@SECONDS="$(if $(filter command line environment,$(origin SECONDS)),$(SECONDS))" \
 		ONLY="$(ONLY)" ALL="$(ALL)" RUNS="$(RUNS)" bench/rpc/run $(BUILD)
 
@@ -139,7 +144,7 @@ faults:
 
 install: all
 	@meson configure -Dprefix="$(PREFIX)" $(BUILD)
-	@ninja -C $(BUILD) --quiet
+	@ninja -C $(BUILD) --quiet installed
 	@meson install --no-rebuild --quiet -C $(BUILD)
 
 clean:
@@ -147,6 +152,7 @@ clean:
 
 help:
 	@echo 'make              build the command: build/kedge'
+	@echo 'make everything   benches, simulator, examples as well'
 	@echo 'make run          set up, build, serve the gateway in ./workspace'
 	@echo 'make test         set up, build, test [SANITIZE=address,undefined] [TESTS=name]'
 	@echo 'make test-fresh    make test and make run on a minimal Debian, in a chroot; needs root'
@@ -171,4 +177,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all run test soak longrun reference test-fresh coverage setup dist dist-check abi demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
+.PHONY: all everything run test soak longrun reference test-fresh coverage setup dist dist-check abi demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
