@@ -146,6 +146,7 @@ install: all
 	@meson configure -Dprefix="$(PREFIX)" $(BUILD)
 	@ninja -C $(BUILD) --quiet installed
 	@meson install --no-rebuild --quiet -C $(BUILD)
+	@[ -n "$$DESTDIR" ] || [ "$$(id -u)" != 0 ] || PATH="$$PATH:/sbin:/usr/sbin" ldconfig
 
 clean:
 	@rm -rf $(BUILD) build-test* build-check* build-fuzz* build-coverage build-dist
