@@ -104,6 +104,22 @@ def paths(text):
             yield word
 
 
+def packages():
+    """What scripts/setup may install."""
+    kinds = re.findall(r"^(?:\w+=|[\w-]+\) wanted=)(['\"].*?['\"])", read("scripts", "setup"), re.M | re.S)
+    return sorted(set(re.findall(r"([a-z][\w.+-]*):\S", " ".join(kinds))))
+
+
+def unnamed_packages():
+    """Those that have no row: neither side of a name contains the other, as libuv1-dev and libuv."""
+    rows = re.findall(r"^\| (.*?) \|", read("docs", "dependencies.md"), re.M)
+    named = {word for word in re.findall(r"[\w+.-]+", " ".join(rows).lower()) if len(word) > 2}
+    for package in packages():
+        stem = re.sub(r"^lib|\d*(-[a-z]+)*$", "", package)
+        if not any(word in package or stem in word for word in named):
+            yield package
+
+
 pages = sorted(files(".md"))
 check("every page is reached from README.md", sorted(set(pages) - reachable("README.md")))
 for page in pages:
@@ -115,6 +131,8 @@ for page in "docs/architecture.md", "docs/how-it-works.md", "CONTRIBUTING.md":
     if page in pages:
         check(page + ": the sources that it names are there",
               [name for name in sources(read(page)) if not os.path.exists(os.path.join(root, name))])
+check("docs/dependencies.md: a row for all that scripts/setup installs",
+      list(unnamed_packages()) + ([] if len(packages()) > 20 else ["no packages found: %s" % packages()]))
 check("CONTRIBUTING.md: the files that it names are there",
       [path for path in paths(read("CONTRIBUTING.md")) if not os.path.exists(os.path.join(root, path))])
 print("1..%d" % number)
