@@ -224,7 +224,7 @@ static void explain_full(struct buf *words, const struct stat *st)
 {
 	_cleanup_(diag_list_deinit) struct diag_list list = DIAG_LIST_INIT;
 
-	(void)diag_list(DIAG_NETNS_OWN, 1u << DIAG_STATE_LISTEN, &list);
+	(void)diag_list_twice(DIAG_NETNS_OWN, 1u << DIAG_STATE_LISTEN, &list);
 	(void)buf_appendf(words, "the queue is full");
 	for (size_t i = 0; i < list.count; i++)
 		if (diag_is_at(&list.sockets[i], st->st_dev, st->st_ino)) {

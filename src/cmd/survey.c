@@ -39,10 +39,10 @@ static bool is_server(const struct diag_socket *s)
 static int add_sockets(struct survey *survey, int netns)
 {
 	_cleanup_(diag_list_deinit) struct diag_list list = DIAG_LIST_INIT;
-	int r = diag_list(netns,
-			  1u << DIAG_STATE_LISTEN | 1u << DIAG_STATE_UNCONNECTED |
-				  1u << DIAG_STATE_ESTABLISHED,
-			  &list);
+	int r = diag_list_twice(netns,
+				1u << DIAG_STATE_LISTEN | 1u << DIAG_STATE_UNCONNECTED |
+					1u << DIAG_STATE_ESTABLISHED,
+				&list);
 	void *grown;
 
 	if (r < 0)

@@ -15,12 +15,16 @@
 #include <sys/vfs.h>
 
 #include "base/cleanup.h"
+#include "base/map.h"
 
 /* A dump comes in messages of at most so many bytes: man 7 netlink. */
 #define DIAG_BUFFER_BYTES 32768
 
 /* A dump that sockets changed under is begun anew; after so many it is taken as it is. */
 #define DIAG_TRIES 4
+
+/* A list may leave one out: so many have to before there is none. */
+#define DIAG_LISTS 2
 
 struct diag_request {
 	struct nlmsghdr header;
@@ -179,10 +183,12 @@ static int visit_search(const struct diag_socket *s, void *userdata)
 
 static int search_for(struct diag_search *search, struct diag_socket *ret)
 {
-	int r = -EINTR;
+	int r = -EINTR, in_vain = 0;
 
-	for (int i = 0; i < DIAG_TRIES && r == -EINTR; i++)
+	for (int i = 0; i < DIAG_TRIES && (r == -EINTR || (r == 0 && in_vain < DIAG_LISTS)); i++) {
 		r = diag_dump(DIAG_NETNS_OWN, UINT32_MAX, UDIAG_SHOW_VFS, visit_search, search);
+		in_vain += r == 0;
+	}
 	if (r == 1)
 		*ret = search->found;
 	return r == -EINTR ? 0 : r;
@@ -243,6 +249,46 @@ int diag_list(int netns, uint32_t states, struct diag_list *ret)
 	}
 	list.interrupted = r == -EINTR;
 	*ret = list;
+	return 0;
+}
+
+/* One that a second list does not have: gone, or left out? */
+static bool is_left_out(int netns, const struct diag_socket *s)
+{
+	struct diag_socket now;
+
+	return netns != DIAG_NETNS_OWN || diag_by_socket(s->socket_inode, &now) == 0;
+}
+
+static int add_left_out(int netns, const struct diag_list *from, struct diag_list *to)
+{
+	_cleanup_(map_deinit) struct map known = MAP_INIT;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < to->count; i++)
+		r = map_put(&known, to->sockets[i].socket_inode, &known);
+	for (size_t i = 0; r == 0 && i < from->count; i++)
+		if (!map_get(&known, from->sockets[i].socket_inode) &&
+		    is_left_out(netns, &from->sockets[i]))
+			r = visit_list(&from->sockets[i], to);
+	return r;
+}
+
+int diag_list_twice(int netns, uint32_t states, struct diag_list *ret)
+{
+	_cleanup_(diag_list_deinit) struct diag_list first = DIAG_LIST_INIT;
+	struct diag_list second = DIAG_LIST_INIT;
+	int r = diag_list(netns, states, &first);
+
+	if (r == 0)
+		r = diag_list(netns, states, &second);
+	if (r == 0)
+		r = add_left_out(netns, &first, &second);
+	if (r < 0) {
+		diag_list_deinit(&second);
+		return r;
+	}
+	*ret = second;
 	return 0;
 }
 

@@ -23,7 +23,7 @@ int diag_by_socket(uint32_t socket_inode, struct diag_socket *ret);
 /**
  * diag_by_path() - find a socket that is bound to an inode
  *
- * Goes through all Unix sockets of the namespace.
+ * Goes through all Unix sockets of the namespace, twice before it says that there is none.
  *
  * Return: 1: found; 0: there is none; negative as above.
  */
@@ -60,5 +60,15 @@ struct diag_list {
  * Return: 0; -EPERM: no right to enter the namespace; -ENOMEM; as above.
  */
 int diag_list(int netns, uint32_t states, struct diag_list *ret);
+
+/**
+ * diag_list_twice() - the same, of two lists
+ *
+ * The kernel lists in pieces and finds its place again by counting: a socket is left out where
+ * one before it in the same bucket was closed in between, or where it was bound, which takes it
+ * to another bucket. So what one list leaves out is taken from the other. What was in the first
+ * alone is asked for once more, where that is possible: in our own namespace.
+ */
+int diag_list_twice(int netns, uint32_t states, struct diag_list *ret);
 
 void diag_list_deinit(struct diag_list *list);

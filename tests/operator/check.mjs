@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
-import { NOBODY, ROOT, main, matches, peer, run, same, skip, test, until } from './lib.mjs';
+import { NOBODY, ROOT, forgetting, main, matches, peer, run, same, skip, test, until } from './lib.mjs';
 
 const user = (dir, ...args) =>
 	spawnSync(path.join(dir, 'kedge'), args, { ...NOBODY, encoding: 'utf8' });
@@ -47,6 +47,16 @@ test('the component that is missing, or is no directory, or a link to nowhere', 
 	same(run(['check', '']).status, 2);
 	refused(at('x'.repeat(300)), /File name too long/);
 	refused('/' + 'x/'.repeat(3000), /name too long|longer than 4095|does not exist/);
+});
+
+test('one that a list of the kernel leaves out is told all the same', async (dir) => {
+	const socket = path.join(dir, 's'), bound = path.join(dir, 'bound');
+	const p = await peer(['listen', 'stream', socket]);
+	const env = forgetting(socket);
+	fs.unlinkSync(socket);
+	matches(run(['check', socket], { env }).err, new RegExp(`pid ${p.pid}, .*still listens on what was here`));
+	await peer(['bind', 'stream', bound]);
+	matches(run(['check', bound], { env: forgetting(bound) }).err, /is bound there and does not listen/);
 });
 
 test('a stale socket, and whoever still listens on what was there', async (dir) => {

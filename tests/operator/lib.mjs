@@ -1,4 +1,5 @@
 // What the operator's tests share beside the gateway's: daemons that know nothing of kedge.
+import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
@@ -54,6 +55,18 @@ export function echo(socket, word = 'hello') {
 		c.on('error', (e) => done(e.code ?? e.message));
 		c.on('close', () => done('closed'));
 	});
+}
+
+// An environment in which the first list of sockets that the kernel gives leaves one out.
+export function forgetting(socket) {
+	const line = fs.readFileSync('/proc/net/unix', 'utf8').split('\n').find((l) => l.endsWith(` ${socket}`));
+	return {
+		...process.env,
+		FORGET: line.split(/\s+/)[6],
+		LD_PRELOAD: path.resolve(process.argv[4]),
+		// A sanitizer wants to be first, and is as well when it is not.
+		ASAN_OPTIONS: `${process.env.ASAN_OPTIONS ?? ''}:verify_asan_link_order=0`,
+	};
 }
 
 export function run(args, options) {

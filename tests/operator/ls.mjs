@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { spawnSync } from 'node:child_process';
-import { NOBODY, OUTPUT_MAX, PEER, ROOT, main, matches, peer, run, same, skip, start, test, until } from './lib.mjs';
+import { NOBODY, OUTPUT_MAX, PEER, ROOT, forgetting, main, matches, peer, run, same, skip, start, test, until } from './lib.mjs';
 
 function list(dir, ...args) {
 	const r = run(['ls', '--json', ...args]);
@@ -140,6 +140,15 @@ test('a socket in another mount and network namespace', async (dir) => {
 	same(list(dir).map((s) => [path.basename(s.path), s.state, s.foreignRoot, s.foreignNetwork]),
 		[['inner', 'reachable', true, true]]);
 	await p.kill();
+});
+
+test('a listener that one list of the kernel leaves out', async (dir) => {
+	const socket = path.join(dir, 's');
+	const p = await peer(['listen', 'stream', socket]);
+	const r = run(['ls', '--json'], { env: forgetting(socket) });
+	same(r.status, 0);
+	same(JSON.parse(r.out).filter((s) => s.path === socket).map((s) => [s.state, s.owner.pid]),
+		[['reachable', p.pid]]);
 });
 
 test('wrong usage', () => {
