@@ -18,6 +18,14 @@
  * any real one (fs.nr_open is at most 2^30 - 8). */
 #define TOKEN_FIRST (1 << 30)
 
+/* So many holders of one listener are held by pidfd: a server may have thousands of workers. */
+#define HOLDERS_HELD_MAX 8
+
+/* A walk that found nobody who holds a listener is repeated after so long, doubling up to so
+ * long: it may be in flight in a message, or in a process that we may not look into. */
+#define HOLDERS_GAP_FIRST_NS (10 * NSEC_PER_MSEC)
+#define HOLDERS_GAP_MOST_NS  (60 * NSEC_PER_SEC)
+
 /* A listener of another process. */
 struct foreign {
 	unsigned refs; /* 0: the slot is free */
@@ -29,8 +37,10 @@ struct foreign {
 /* A process that holds listeners, held by pidfd and shared by all of them. */
 struct holder {
 	unsigned refs;
-	int pidfd; /* -errno: not to be had; then the safety look tells */
+	int pidfd; /* -ESRCH: it has ended; other -errno: not to be had, then the safety look tells
+		    */
 	bool busy; /* its program, in busy_turn */
+	bool identified; /* all of @process is known, not its number alone */
 	uint64_t busy_turn;
 	struct process process;
 };
@@ -38,11 +48,15 @@ struct holder {
 /* All that hold one listener. */
 struct holding {
 	struct holder *main;
-	int main_fd; /* the listener's number in the main one */
-	pid_t *pids; /* all that are known, main included */
+	int main_fd;                           /* the listener's number in the main one */
+	struct holder *held[HOLDERS_HELD_MAX]; /* whose end is told, main included */
+	unsigned held_count;
+	uint32_t socket_inode; /* the listener that they hold */
+	pid_t *pids;           /* all that are known */
 	size_t count;
-	bool wanted; /* to be found out in this turn */
-	bool asked;  /* the walk under way looks for it */
+	bool wanted;              /* to be found out in this turn */
+	bool asked;               /* the walk under way looks for it */
+	uint64_t gap_ns, next_ns; /* after walks in vain: not again before next_ns */
 };
 
 struct tended {
@@ -53,7 +67,7 @@ struct tended {
 	struct list woken; /* tender.woken */
 	struct watched *watched;
 	bool rewatch;           /* what is watched for it may be another directory by now */
-	struct heap_node timer; /* of an awaited path, or of a lease */
+	struct heap_node timer; /* of an awaited path, or of a vigil */
 	struct guarded *g;      /* NULL: awaited */
 	const char *name;
 	struct remover_mark mark;
@@ -65,7 +79,7 @@ struct tended {
 	bool given_up;
 	bool restored;          /* kedge may have put the path back: it goes with its listener */
 	bool letting_go;        /* the engine's word of the end is not passed on */
-	uint64_t lease_gap_ns;  /* how long until its lease is looked at again */
+	uint64_t vigil_gap_ns;  /* how long until its listener is asked for again */
 	uint64_t restored_turn; /* when a link was granted: its listener is asked alone then */
 	/* While it is awaited. */
 	uint64_t bound_ns; /* since when a socket that does not listen is there */
@@ -192,8 +206,11 @@ bool tended_lease_name(const struct tended *d, struct spare *ret);
 void tended_begin_lease(struct tended *d);
 void tended_end_lease(struct tended *d);
 
-/* See whether the listener of a path that was put back is still there. */
-void lease_look(struct tended *d);
+/* Look again at a listener whose end nobody may tell: soon, now that something spoke of it. */
+void vigil_begin(struct tended *d);
+
+/* The time has come. */
+void vigil_due(struct tended *d);
 
 /* tenderholders.c */
 
@@ -206,6 +223,13 @@ void holders_read(struct tender *t);
 void holders_stop(struct tender *t);
 void holding_want(struct tended *d);
 void holding_drop(struct tended *d);
+
+/* Whether the end of some process that holds the present listener will be told, as far as this
+ * machine tells it at all. */
+bool holding_is_held(const struct tended *d);
+
+/* Find out anew who holds it, unless that was in vain a moment ago. */
+void holding_retry(struct tended *d);
 bool holding_has(const struct tended *d, pid_t pid);
 
 /* A pidfd of @fd became readable: look at all that the process held. Return: whether it is one. */

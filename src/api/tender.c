@@ -341,7 +341,7 @@ static void look_at_due(struct tender *t)
 
 		heap_remove(&t->timers, first);
 		if (d->g)
-			lease_look(d);
+			vigil_due(d);
 		else
 			await_look(d);
 	}

@@ -20,25 +20,50 @@ void holding_want(struct tended *d)
 	d->tender->holders_wanted = true;
 }
 
-static void holder_unref(struct tender *t, struct holder *h)
+static struct holder *holder_unref(struct tender *t, struct holder *h)
 {
-	if (--h->refs > 0)
-		return;
-	map_remove(&t->holders, (uint64_t)h->process.pid);
+	uint64_t pid = h ? (uint64_t)h->process.pid : 0;
+
+	if (!h || --h->refs > 0)
+		return NULL;
+	/* One that has ended may have left its number to another. */
+	if (map_get(&t->holders, pid) == h)
+		map_remove(&t->holders, pid);
 	if (h->pidfd >= 0) {
 		map_remove(&t->by_pidfd, (uint64_t)h->pidfd);
 		/* Out of the set with its last descriptor. */
 		fd_close(h->pidfd);
 	}
 	free(h);
+	return NULL;
 }
 
 void holding_drop(struct tended *d)
 {
-	if (d->holding.main)
-		holder_unref(d->tender, d->holding.main);
-	free(d->holding.pids);
-	d->holding = (struct holding){ 0 };
+	struct holding *held = &d->holding;
+
+	for (unsigned i = 0; i < held->held_count; i++)
+		holder_unref(d->tender, held->held[i]);
+	free(held->pids);
+	*held = (struct holding){ 0 };
+}
+
+bool holding_is_held(const struct tended *d)
+{
+	const struct holding *h = &d->holding;
+
+	if (h->socket_inode != token_get(d->tender, d->g->current->fd)->socket_inode)
+		return false;
+	for (unsigned i = 0; i < h->held_count; i++)
+		if (h->held[i]->pidfd != -ESRCH)
+			return true;
+	return false;
+}
+
+void holding_retry(struct tended *d)
+{
+	if (!d->holding.asked && tender_now(d->tender) >= d->holding.next_ns)
+		holding_want(d);
 }
 
 bool holding_has(const struct tended *d, pid_t pid)
@@ -67,25 +92,23 @@ static int watch_end(struct tender *t, struct holder *h)
 	return r;
 }
 
-static struct holder *holder_ref(struct tender *t, const struct owner *o)
+static struct holder *holder_new(struct tender *t, const struct owner *o)
 {
-	struct holder *h = map_get(&t->holders, (uint64_t)o->pid);
+	struct holder *h = calloc(1, sizeof(*h));
 	int r;
 
-	if (h) {
-		h->refs++;
-		return h;
-	}
-	h = calloc(1, sizeof(*h));
-	if (!h || map_put(&t->holders, (uint64_t)o->pid, h) < 0) {
-		free(h);
+	if (!h)
 		return NULL;
-	}
 	h->refs = 1;
-	(void)process_identify(o->pid, &h->process);
+	h->process.pid = o->pid;
 	h->pidfd = owner_hold(o);
 	r = watch_end(t, h);
-	if (r < 0 && r != -ESRCH && !t->told_pidfd) {
+	/* It ended, or lets go of the listener, just now: not to be found by its number. */
+	if (r == -ESRCH)
+		return h;
+	if (map_put(&t->holders, (uint64_t)o->pid, h) < 0)
+		return holder_unref(t, h);
+	if (r < 0 && !t->told_pidfd) {
 		t->told_pidfd = true;
 		tender_tell(t, NULL, KEDGE_EVENT_DEGRADED, r,
 			    "the end of processes is not told: the safety look alone");
@@ -93,31 +116,73 @@ static struct holder *holder_ref(struct tender *t, const struct owner *o)
 	return h;
 }
 
+static struct holder *holder_ref(struct tender *t, const struct owner *o)
+{
+	struct holder *h = map_get(&t->holders, (uint64_t)o->pid);
+
+	if (!h)
+		return holder_new(t, o);
+	h->refs++;
+	return h;
+}
+
+/* The one to name, and to be asked what it does. */
+static void choose_main(struct holding *to, struct holder *h, int fd)
+{
+	if (!h->identified)
+		(void)process_identify(h->process.pid, &h->process);
+	h->identified = true;
+	to->main = h;
+	to->main_fd = fd;
+}
+
+/* Hold the processes that a walk has found for the socket @inode. */
+static void hold_all(struct tended *d, const struct owners *owners, uint32_t inode)
+{
+	struct holding anew = { .socket_inode = inode, .wanted = d->holding.wanted };
+	const struct owner *all, *first = owners_main(owners, inode);
+	size_t n;
+
+	all = owners_of(owners, inode, &n);
+	anew.pids = calloc(n, sizeof(*anew.pids));
+	for (size_t i = 0; i < n; i++) {
+		struct holder *h = anew.held_count < HOLDERS_HELD_MAX
+					   ? holder_ref(d->tender, &all[i])
+					   : NULL;
+
+		if (h)
+			anew.held[anew.held_count++] = h;
+		if (h && &all[i] == first)
+			choose_main(&anew, h, first->fd);
+		if (anew.pids)
+			anew.pids[anew.count++] = all[i].pid;
+	}
+	/* Only now, so that whoever is in both stays held all the while. */
+	holding_drop(d);
+	d->holding = anew;
+}
+
 static void holding_fill(struct tended *d, const struct owners *owners)
 {
 	uint32_t inode = token_get(d->tender, d->g->current->fd)->socket_inode;
-	const struct owner *all, *first = owners_main(owners, inode);
-	bool asked = d->holding.asked;
-	size_t n;
+	bool asked = d->holding.asked, found = owners_main(owners, inode);
+	uint64_t gap = d->holding.gap_ns;
 
 	d->holding.asked = false;
-	all = owners_of(owners, inode, &n);
-	/* Whoever held it may have ended before the walk came by: nothing tells of that. */
-	if (asked && !first)
-		engine_hint(&d->tender->engine, d->g);
+	if (!asked && !found)
+		return;
 	/* Pids of before stay known: one that closed its listener and then removes the path
 	 * is its owner all the same. Only a main holder that is found replaces them. */
-	if (!first)
+	if (found)
+		hold_all(d, owners, inode);
+	if (holding_is_held(d))
 		return;
-	holding_drop(d);
-	d->holding.main = holder_ref(d->tender, first);
-	d->holding.main_fd = first->fd;
-	/* It ended between the walk and now: nothing will tell of that any more. */
-	if (d->holding.main && d->holding.main->pidfd == -ESRCH)
-		engine_hint(&d->tender->engine, d->g);
-	d->holding.pids = calloc(n, sizeof(*d->holding.pids));
-	for (size_t i = 0; d->holding.pids && i < n; i++)
-		d->holding.pids[d->holding.count++] = all[i].pid;
+	/* Whoever held it ended before the walk came by, or between the walk and now: nothing
+	 * tells of that. Or nobody can be found; then not at once again. */
+	gap = gap ? 2 * gap : HOLDERS_GAP_FIRST_NS;
+	d->holding.gap_ns = gap < HOLDERS_GAP_MOST_NS ? gap : HOLDERS_GAP_MOST_NS;
+	d->holding.next_ns = tender_now(d->tender) + d->holding.gap_ns;
+	engine_hint(&d->tender->engine, d->g);
 }
 
 static void *walk_thread(void *data)
@@ -156,11 +221,11 @@ static void take_in(struct tender *t)
 	struct holders_walk *w = &t->walk;
 
 	/* Whoever was asked for and is found is filled in; a listener that took over
-	 * meanwhile has been wanted anew. */
+	 * meanwhile has been wanted anew. A walk that failed has found nobody. */
 	list_for_each (it, &t->paths) {
 		struct tended *d = list_entry(it, struct tended, link);
 
-		if (w->result == 0 && d->g)
+		if (d->g)
 			holding_fill(d, &w->owners);
 	}
 	owners_deinit(&w->owners);
@@ -223,6 +288,28 @@ void holders_stop(struct tender *t)
 	w->done = fd_close(w->done);
 }
 
+static bool is_held_by(const struct tended *d, const struct holder *h)
+{
+	for (unsigned i = 0; d->g && i < d->holding.held_count; i++)
+		if (d->holding.held[i] == h)
+			return true;
+	return false;
+}
+
+/* A process that held the listener of @d ended. It may have been the last one. */
+static void on_ended(struct tended *d, const struct holder *ended)
+{
+	const struct holding *h = &d->holding;
+
+	/* The main one may have closed it long ago, and say so to nobody. */
+	if (h->main == ended || !h->main ||
+	    !process_holds_at(h->main->process.pid, h->main_fd, h->socket_inode))
+		holding_want(d);
+	engine_hint(&d->tender->engine, d->g);
+	/* What the kernel does at the end of a process may outlast it. */
+	vigil_begin(d);
+}
+
 bool holders_ended(struct tender *t, int fd)
 {
 	struct holder *h = map_remove(&t->by_pidfd, (uint64_t)fd);
@@ -236,10 +323,8 @@ bool holders_ended(struct tender *t, int fd)
 	list_for_each (it, &t->paths) {
 		struct tended *d = list_entry(it, struct tended, link);
 
-		if (d->holding.main != h || !d->g)
-			continue;
-		holding_want(d);
-		engine_hint(&t->engine, d->g);
+		if (is_held_by(d, h))
+			on_ended(d, h);
 	}
 	return true;
 }

@@ -10,10 +10,6 @@
 /* The remover's event is queued in the same moment as the one that woke us: yield so often. */
 #define REMOVER_YIELDS 8
 
-/* A path that was put back is looked at after so long, doubling up to so long. */
-#define LEASE_FIRST_NS NSEC_PER_MSEC
-#define LEASE_MOST_NS  NSEC_PER_SEC
-
 static struct leave granted(void)
 {
 	return (struct leave){ .verdict = LEAVE_GRANTED };
@@ -72,9 +68,40 @@ static void confirm_name(struct guarded *g, struct look *look)
 	g->record.verified = true;
 }
 
+static enum tend_there judge_socket(struct tender *t, const struct guarded *g,
+				    const struct node *node, const struct diag_socket **ret)
+{
+	*ret = tender_socket_at(t, g->path, node->device, node->inode);
+	if (!*ret)
+		return TEND_OBSTACLE;
+	return census_takes_clients(*ret, SOCK_DGRAM) ? TEND_LISTENER : TEND_BOUND;
+}
+
+/* The path leads into another directory than the one we hold, which the planner enters once it
+ * has leave. A daemon that starts anew may have made both, and listen there already. */
+static enum tend_there judge_other_dir(struct tender *t, const struct guarded *g,
+				       const struct diag_socket **ret)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int r, dir = p->dir_open(p->ctx, g->place->path);
+	enum tend_there there;
+	struct node node;
+
+	if (dir < 0)
+		return TEND_NOTHING;
+	r = p->stat(p->ctx, dir, g->name, &node);
+	p->close(p->ctx, dir);
+	if (r < 0 || node.kind != NODE_SOCKET || node_same(&node, &g->current->node))
+		return TEND_NOTHING;
+	there = judge_socket(t, g, &node, ret);
+	return there == TEND_OBSTACLE ? TEND_NOTHING : there;
+}
+
 static enum tend_there judge_there(struct tender *t, const struct guarded *g,
 				   const struct look *look, const struct diag_socket **ret)
 {
+	if (look->dir == LOOK_DIR_OTHER)
+		return judge_other_dir(t, g, ret);
 	if (look->dir != LOOK_DIR_SAME)
 		return TEND_NOTHING;
 	switch (look->path) {
@@ -84,10 +111,7 @@ static enum tend_there judge_there(struct tender *t, const struct guarded *g,
 	case LOOK_PATH_RETIRED:
 		return TEND_OURS;
 	case LOOK_PATH_SOCKET:
-		*ret = tender_socket_at(t, g->path, look->path_node.device, look->path_node.inode);
-		if (!*ret)
-			return TEND_OBSTACLE;
-		return census_takes_clients(*ret, SOCK_DGRAM) ? TEND_LISTENER : TEND_BOUND;
+		return judge_socket(t, g, &look->path_node, ret);
 	default:
 		return TEND_OBSTACLE;
 	}
@@ -144,6 +168,8 @@ static struct tend_facts gather(struct tended *d, const struct look *look, uint6
 		.there = judge_there(d->tender, g, look, ret_there),
 		.listens = !look->listener_dead,
 		.nameless = look->ours.nlink == 0,
+		.leased = d->restored,
+		.held = holding_is_held(d),
 		.lost_ns = g->missed_ns ? g->missed_ns
 			   : g->lost_ns ? g->lost_ns
 					: now,
@@ -165,28 +191,6 @@ static struct tend_facts gather(struct tended *d, const struct look *look, uint6
 /* Leases: one name more for the inode, so that a guard that is killed can be followed by one
  * that knows which paths it has to take away in the end. */
 
-/*
- * A process that ends is told of; that one closes its listener and lives on is
- * not. If it then binds anew without removing what it finds, kedge would be in
- * its way: so a path that was put back is looked at often in the beginning.
- * Later looks fall on whole seconds, for all paths together.
- */
-static void lease_rest(struct tended *d)
-{
-	uint64_t at = tender_now(d->tender) + d->lease_gap_ns;
-
-	if (d->lease_gap_ns >= LEASE_MOST_NS)
-		at += LEASE_MOST_NS - at % LEASE_MOST_NS;
-	(void)heap_set(&d->tender->timers, &d->timer, at);
-	d->lease_gap_ns = d->lease_gap_ns < LEASE_MOST_NS ? 2 * d->lease_gap_ns : LEASE_MOST_NS;
-}
-
-void lease_look(struct tended *d)
-{
-	engine_hint(&d->tender->engine, d->g);
-	lease_rest(d);
-}
-
 bool tended_lease_name(const struct tended *d, struct spare *ret)
 {
 	const struct guarded *g = d->g;
@@ -207,8 +211,7 @@ void tended_begin_lease(struct tended *d)
 	int r;
 
 	d->restored = true;
-	d->lease_gap_ns = LEASE_FIRST_NS;
-	lease_rest(d);
+	vigil_begin(d);
 	d->restored_turn = d->tender->turn;
 	if (d->g->leased || !tended_lease_name(d, &at))
 		return;
@@ -236,8 +239,32 @@ void tended_end_lease(struct tended *d)
 		(void)p->unlink(p->ctx, at.dir, at.name.text);
 	d->g->leased = false;
 	d->restored = false;
-	heap_remove(&d->tender->timers, &d->timer);
 	d->restored_turn = 0;
+}
+
+/* Vigils: looks at listeners whose end nobody may tell. */
+
+void vigil_begin(struct tended *d)
+{
+	d->vigil_gap_ns = TEND_VIGIL_FIRST_NS;
+	heap_remove(&d->tender->timers, &d->timer);
+}
+
+void vigil_due(struct tended *d)
+{
+	d->vigil_gap_ns = tend_vigil_longer(d->vigil_gap_ns);
+	if (!holding_is_held(d))
+		holding_retry(d);
+	/* This look asks for the next one. */
+	engine_hint(&d->tender->engine, d->g);
+}
+
+static void vigil_keep(struct tended *d, const struct tend_facts *f, uint64_t now)
+{
+	if (!tend_keeps_vigil(f))
+		vigil_begin(d);
+	else if (d->timer.index == HEAP_NOWHERE)
+		(void)heap_set(&d->tender->timers, &d->timer, tend_vigil_at(d->vigil_gap_ns, now));
 }
 
 /* The planner's turn. The listener is asked for once more before its path is put back. */
@@ -276,9 +303,12 @@ static struct leave follow(struct tended *d, const struct diag_socket *s, const 
 			   uint64_t now)
 {
 	struct tender *t = d->tender;
-	int token = token_new(t, s, &look->path_node);
-	int r = token;
+	int token, r;
 
+	/* Where it cannot be entered, the planner says why. */
+	if (look->dir != LOOK_DIR_SAME)
+		return guarded_act(d->g, ACTION_ENTER_DIR, look) < 0 ? granted() : look_again();
+	r = token = token_new(t, s, &look->path_node);
 	if (token >= 0) {
 		tended_end_lease(d);
 		tended_unmark(d);
@@ -338,6 +368,7 @@ static void let_go(struct tended *d)
 	guarded_stop(g);
 	d->letting_go = false;
 	d->g = NULL;
+	vigil_begin(d);
 	holding_drop(d);
 	tended_forget_loss(d);
 	tender_tell(d->tender, d, KEDGE_EVENT_AWAITED, 0, "");
@@ -347,8 +378,10 @@ static void let_go(struct tended *d)
 
 static struct leave leave_alone(struct tended *d)
 {
-	if (!d->left_alone)
+	if (!d->left_alone) {
 		tender_tell(d->tender, d, KEDGE_EVENT_LEFT_ALONE, 0, "");
+		vigil_begin(d);
+	}
 	d->left_alone = true;
 	/* Its bind may have been quicker than the watch. */
 	return await_watch(d) ? look_again() : later(TIME_NEVER);
@@ -362,21 +395,26 @@ static struct leave wait_for(struct tended *d, uint64_t until_ns, uint64_t now)
 	return later(until_ns);
 }
 
-struct leave tender_leave(struct guarded *g, struct look *look, uint64_t now)
+static struct leave give_up(struct tended *d)
 {
-	struct tended *d = g->config.userdata;
-	const struct diag_socket *there = NULL;
-	struct tend_answer answer;
-	struct tend_facts facts;
+	if (await_watch(d))
+		return look_again();
+	/* A loss that is not told yet is told first. */
+	if (!d->given_up && d->g->lost_ns)
+		tender_tell_hopeless(d);
+	d->given_up = true;
+	return (struct leave){ .verdict = LEAVE_HOPELESS };
+}
 
-	confirm_name(g, look);
-	facts = gather(d, look, now, &there);
-	answer = tend_decide(&facts, now);
-	switch (answer.verdict) {
+static struct leave carry_out(struct tended *d, const struct tend_answer *answer,
+			      const struct tend_facts *f, const struct diag_socket *there,
+			      const struct look *look, uint64_t now)
+{
+	switch (answer->verdict) {
 	case TEND_GO:
-		return go(d, &facts);
+		return go(d, f);
 	case TEND_WAIT:
-		return wait_for(d, answer.until_ns, now);
+		return wait_for(d, answer->until_ns, now);
 	case TEND_FOLLOW:
 		return follow(d, there, look, now);
 	case TEND_FALL_BACK:
@@ -387,13 +425,26 @@ struct leave tender_leave(struct guarded *g, struct look *look, uint64_t now)
 	case TEND_LEAVE:
 		return leave_alone(d);
 	case TEND_GIVE_UP:
-		if (await_watch(d))
-			return look_again();
-		/* A loss that is not told yet is told first. */
-		if (!d->given_up && g->lost_ns)
-			tender_tell_hopeless(d);
-		d->given_up = true;
-		return (struct leave){ .verdict = LEAVE_HOPELESS };
+		return give_up(d);
 	}
 	return granted();
+}
+
+struct leave tender_leave(struct guarded *g, struct look *look, uint64_t now)
+{
+	struct tended *d = g->config.userdata;
+	const struct diag_socket *there = NULL;
+	struct tend_facts facts;
+	struct tend_answer answer;
+	struct leave leave;
+
+	confirm_name(g, look);
+	facts = gather(d, look, now, &there);
+	answer = tend_decide(&facts, now);
+	leave = carry_out(d, &answer, &facts, there, look, now);
+	if (d->g != g)
+		return leave;
+	facts.leased = d->restored;
+	vigil_keep(d, &facts, now);
+	return leave;
 }

@@ -75,3 +75,21 @@ struct tend_answer tend_decide(const struct tend_facts *f, uint64_t now_ns)
 		return answer(TEND_GIVE_UP);
 	return decide_lost(f, now_ns);
 }
+
+bool tend_keeps_vigil(const struct tend_facts *f)
+{
+	/* A path that is well, and that its daemon made, is its daemon's affair. */
+	return f->listens && (f->leased || !f->held || f->there != TEND_OURS);
+}
+
+uint64_t tend_vigil_at(uint64_t gap_ns, uint64_t now_ns)
+{
+	uint64_t at = now_ns + gap_ns;
+
+	return gap_ns < TEND_VIGIL_MOST_NS ? at : at + TEND_VIGIL_MOST_NS - at % TEND_VIGIL_MOST_NS;
+}
+
+uint64_t tend_vigil_longer(uint64_t gap_ns)
+{
+	return 2 * gap_ns < TEND_VIGIL_MOST_NS ? 2 * gap_ns : TEND_VIGIL_MOST_NS;
+}

@@ -48,6 +48,14 @@
 #define TEND_ASK_NS     NSEC_PER_MSEC
 #define TEND_ASK_GAP_NS (100 * NSEC_PER_USEC)
 
+/*
+ * A process that ends is told of. One that closes its listener and lives on is not, and where
+ * nobody is known to hold it, neither is any end. Where kedge would have something to do then,
+ * it looks again after so long, doubling up to so long.
+ */
+#define TEND_VIGIL_FIRST_NS NSEC_PER_MSEC
+#define TEND_VIGIL_MOST_NS  NSEC_PER_SEC
+
 /* A socket that is bound and never listens holds kedge up for so long. */
 #define TEND_BOUND_NS     (2 * NSEC_PER_SEC)
 #define TEND_BOUND_GAP_NS NSEC_PER_MSEC
@@ -77,6 +85,8 @@ struct tend_facts {
 	bool former;      /* one that was guarded before it does */
 	bool nameless;    /* no name of its inode is left, so nothing can be linked */
 	bool busy;        /* the daemon is seen running, not waiting */
+	bool leased;      /* kedge may have put the path back */
+	bool held;        /* a process that holds the listener will be told to have ended */
 	uint64_t lost_ns; /* when it was first seen lost; the present if just now */
 	uint64_t settle_ns;
 };
@@ -97,3 +107,12 @@ struct tend_answer {
 };
 
 struct tend_answer tend_decide(const struct tend_facts *facts, uint64_t now_ns);
+
+/* Whether the end of the listener would matter, and might be told by nobody: look again then. */
+bool tend_keeps_vigil(const struct tend_facts *facts);
+
+/* When, after a wait of @gap_ns. The longest ones end with a second, for all paths together. */
+uint64_t tend_vigil_at(uint64_t gap_ns, uint64_t now_ns);
+
+/* The wait after one of @gap_ns. */
+uint64_t tend_vigil_longer(uint64_t gap_ns);

@@ -213,9 +213,67 @@ static void test_the_owner_is_never_fought(void **state)
 	}
 }
 
+/* Of which listeners nobody might tell that they are gone, where that would matter. */
+static const struct {
+	const char *story;
+	struct tend_facts facts;
+	bool vigil;
+} vigils[] = {
+	{ "well, and its process is held", { TEND_OURS, .listens = true, .held = true }, false },
+	{ "well, but put back by kedge: it may be closed by one that lives on",
+	  { TEND_OURS, .listens = true, .held = true, .leased = true },
+	  true },
+	{ "well, and nobody is known to hold it", { TEND_OURS, .listens = true }, true },
+	{ "its process ended and it still listens: in flight, or not closed yet",
+	  { TEND_OURS, .listens = true, .leased = true },
+	  true },
+	{ "its daemon took the path away and listens on",
+	  { TEND_NOTHING, TEND_OWNER, .listens = true, .held = true },
+	  true },
+	{ "no name is left",
+	  { TEND_NOTHING, .listens = true, .nameless = true, .held = true },
+	  true },
+	{ "a successor is about to bind",
+	  { TEND_BOUND, TEND_KIN, .listens = true, .held = true },
+	  true },
+	{ "it is gone, which is known", { TEND_NOTHING, TEND_OWNER, .leased = true }, false },
+	{ "gone, and the path is left", { TEND_OURS, .leased = true }, false },
+};
+
+static void test_vigils(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(vigils); i++)
+		if (tend_keeps_vigil(&vigils[i].facts) != vigils[i].vigil)
+			fail_msg("%s: vigil %d", vigils[i].story, !vigils[i].vigil);
+}
+
+/* Often at first, and later once a second, all paths in the same moment. */
+static void test_vigils_grow_long_together(void **state)
+{
+	uint64_t gap = TEND_VIGIL_FIRST_NS, now = LOST + 1;
+	unsigned early = 0;
+
+	(void)state;
+	for (int look = 0; look < 100; look++) {
+		uint64_t at = tend_vigil_at(gap, now);
+
+		assert_true(at > now && at - now <= 2 * TEND_VIGIL_MOST_NS);
+		early += at < LOST + 100 * MS;
+		now = at;
+		gap = tend_vigil_longer(gap);
+	}
+	assert_int_equal(early, 6);
+	assert_int_equal(gap, TEND_VIGIL_MOST_NS);
+	assert_int_equal(tend_vigil_at(gap, now), tend_vigil_at(gap, now + 7));
+	assert_int_equal(tend_vigil_at(gap, now) % TEND_VIGIL_MOST_NS, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_vigils),
+		cmocka_unit_test(test_vigils_grow_long_together),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_no_wait_is_for_ever),
 		cmocka_unit_test(test_the_owner_is_never_fought),

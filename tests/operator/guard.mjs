@@ -214,7 +214,7 @@ test('the directory goes, and there is no vault: said once, and the next start i
 		fs.mkdirSync(run);
 		const socket = path.join(run, 's');
 		const d = await daemon(socket);
-		const g = await guard(dir, [socket]);
+		const g = await guard(dir, ['--interval', '0', socket]);
 		rmdir(run);
 		await g.saw('blocked');
 		matches(g.of('blocked')[0].message, /no name of its socket is left/);

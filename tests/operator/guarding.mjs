@@ -34,7 +34,7 @@ export async function daemon(socket, type = 'stream', { wrap = [], ...options } 
 		return d.out.slice(seen).trim().split('\n');
 	};
 	await until(() => d.out.includes('ready') || d.status !== null, 'a daemon stands');
-	if (d.status !== null) throw new Error(`the daemon failed: ${d.err}`);
+	if (d.status !== null) throw new Error(`the daemon failed: ${d.status} ${d.err}`);
 	return d;
 }
 
@@ -53,7 +53,12 @@ export async function guard(dir, args, options = {}) {
 	g.events = () =>
 		g.err.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
 	g.of = (kind) => g.events().filter((e) => e.event === kind);
-	g.saw = (kind, n = 1) => until(() => g.of(kind).length >= n, `${n} ${kind}`);
+	g.saw = (kind, n = 1) =>
+		until(() => {
+			if (g.of(kind).length < n && g.status !== null)
+				throw new Error(`the guard ended (${g.status}): ${g.err}`);
+			return g.of(kind).length >= n;
+		}, `${n} ${kind}`);
 	g.end = () => g.kill('SIGTERM');
 	if (options.fails) return g;
 	await until(() => g.out.includes('guarding') || g.status !== null, 'the guard begins');
