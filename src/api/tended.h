@@ -82,7 +82,7 @@ struct tended {
 	uint64_t vigil_gap_ns;  /* how long until its listener is asked for again */
 	uint64_t restored_turn; /* when a link was granted: its listener is asked alone then */
 	/* While it is awaited. */
-	uint64_t bound_ns; /* since when a socket that does not listen is there */
+	uint64_t there_ns; /* since when a socket that does not listen is there; 0: none is */
 	int await_error;   /* why its listener could not be held */
 	char path[];
 };

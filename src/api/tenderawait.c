@@ -21,8 +21,19 @@
 #define BOUND_GAP_NS  NSEC_PER_MSEC
 #define BOUND_SLOW_NS (500 * NSEC_PER_MSEC)
 
+/* bind(2) makes the name first and binds then, so one that nobody is bound to is looked at again
+ * after so long, doubling until it has been so for TEND_BOUND_NS. No event tells of the rest. */
+#define UNBOUND_FIRST_NS NSEC_PER_MSEC
+
 /* Without a watch, and after a failure, it is looked at so often. */
 #define POLL_NS NSEC_PER_SEC
+
+/* What stands at a path where nobody listens. */
+enum await_there {
+	AWAIT_NOTHING, /* nothing, or no socket */
+	AWAIT_UNBOUND, /* a socket's name that nobody is bound to: stale, or not bound yet */
+	AWAIT_BOUND,   /* a socket that does not listen, yet */
+};
 
 static struct watched *watched_find(struct tender *t, const char *path, bool is_parent)
 {
@@ -123,19 +134,56 @@ static void look_at(struct tended *d, uint64_t at_ns)
 		(void)heap_set(&d->tender->timers, &d->timer, at_ns);
 }
 
-/* Nobody listens: when to look again if no event comes. */
-static void wait_on(struct tended *d, bool bound, uint64_t now)
+/* When to look again at what stands at the path, besides events: TIME_NEVER: not for that. */
+static uint64_t next_look(const struct tended *d, enum await_there there, uint64_t now)
 {
-	if (!bound) {
-		bool anew = await_watch(d);
+	uint64_t age = now - d->there_ns;
 
-		d->bound_ns = 0;
-		look_at(d, anew ? now : d->watched ? TIME_NEVER : now + POLL_NS);
-		return;
+	switch (there) {
+	case AWAIT_NOTHING:
+		return TIME_NEVER;
+	case AWAIT_UNBOUND:
+		if (age >= TEND_BOUND_NS)
+			return TIME_NEVER;
+		return now + (age > UNBOUND_FIRST_NS ? age : UNBOUND_FIRST_NS);
+	case AWAIT_BOUND:
+		return now + (age < TEND_BOUND_NS ? BOUND_GAP_NS : BOUND_SLOW_NS);
 	}
-	if (!d->bound_ns)
-		d->bound_ns = now;
-	look_at(d, now + (now - d->bound_ns < TEND_BOUND_NS ? BOUND_GAP_NS : BOUND_SLOW_NS));
+	return now + POLL_NS;
+}
+
+/* Nobody listens: when to look again if no event comes. */
+static void wait_on(struct tended *d, enum await_there there, uint64_t now)
+{
+	bool anew = await_watch(d);
+	uint64_t next;
+
+	if (there == AWAIT_NOTHING)
+		d->there_ns = 0;
+	else if (!d->there_ns)
+		d->there_ns = now;
+	next = next_look(d, there, now);
+	if (!d->watched && next > now + POLL_NS)
+		next = now + POLL_NS;
+	look_at(d, anew ? now : next);
+}
+
+/* What tender_look_up() has found, but for a listener. */
+static enum await_there there_by(int found)
+{
+	if (found == 1)
+		return AWAIT_BOUND;
+	return found == 0 || found == -EREMOTE ? AWAIT_UNBOUND : AWAIT_NOTHING;
+}
+
+/* It is no passing state of a socket that is being bound. */
+static void tell_remote(struct tended *d)
+{
+	if (d->await_error == -EREMOTE || tender_now(d->tender) - d->there_ns < TEND_BOUND_NS)
+		return;
+	d->await_error = -EREMOTE;
+	tender_tell(d->tender, d, KEDGE_EVENT_BLOCKED, -EREMOTE,
+		    "its listener is in a network namespace that cannot be entered");
 }
 
 void await_look(struct tended *d)
@@ -150,12 +198,15 @@ void await_look(struct tended *d)
 		return;
 	r = tender_look_up(t, d->path, &s, &node);
 	if (r != 1 || !census_takes_clients(&s, SOCK_DGRAM)) {
-		wait_on(d, r == 1, tender_now(t));
+		wait_on(d, there_by(r), tender_now(t));
+		if (r == -EREMOTE)
+			tell_remote(d);
 		return;
 	}
 	r = tended_hold(d, &s, &node, &error);
 	if (r == 0) {
-		d->bound_ns = 0;
+		d->there_ns = 0;
+		d->await_error = 0;
 		look_at(d, TIME_NEVER);
 		await_unwatch(d);
 		return;
@@ -175,6 +226,8 @@ static void touch(struct tended *d)
 		await_unwatch(d);
 		(void)await_watch(d);
 	}
+	/* Another socket may stand there now, even of the same inode's number. */
+	d->there_ns = 0;
 	if (d->g)
 		engine_hint(&d->tender->engine, d->g);
 	else

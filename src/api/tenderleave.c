@@ -368,6 +368,7 @@ static void let_go(struct tended *d)
 	guarded_stop(g);
 	d->letting_go = false;
 	d->g = NULL;
+	d->there_ns = 0;
 	vigil_begin(d);
 	holding_drop(d);
 	tended_forget_loss(d);

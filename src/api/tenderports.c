@@ -173,7 +173,18 @@ static int tender_listener_make(void *ctx, int dir, const char *name,
 	return -ESHUTDOWN;
 }
 
-/* The kernel's list tells without a connection; only where it knows nobody is one made. */
+/*
+ * Whether somebody is bound there, in whatever network namespace, without a connection: a daemon
+ * that is connected to and left again may be killed by its own answer (SIGPIPE). The kernel finds
+ * the socket before it compares types, so a datagram socket is told EPROTOTYPE by a stream, and
+ * to be connected to another datagram socket says nothing to that one.
+ */
+static int probe_unseen(int dir, const char *name)
+{
+	return sockets_probe(dir, name, KEDGE_SOCKET_DATAGRAM);
+}
+
+/* The kernel's list tells whether it listens, too; only whom that does not know is asked. */
 static int tender_probe(void *ctx, int dir, const char *name, int type)
 {
 	const struct census *c = tender_census(tender_of(ctx));
@@ -182,10 +193,12 @@ static int tender_probe(void *ctx, int dir, const char *name, int type)
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? PROBE_GONE : PROBE_UNKNOWN;
-	s = c && !c->by_name ? census_at(c, "", st.st_dev, st.st_ino) : NULL;
+	if (!c || c->by_name)
+		return sockets_probe(dir, name, type);
+	s = census_at(c, "", st.st_dev, st.st_ino);
 	if (s)
 		return census_takes_clients(s, SOCK_DGRAM) ? PROBE_LIVE : PROBE_UNSETTLED;
-	return sockets_probe(dir, name, type);
+	return probe_unseen(dir, name);
 }
 
 struct guard_ports tender_ports(struct tender *t)
@@ -219,7 +232,7 @@ const struct diag_socket *tender_socket_at(struct tender *t, const char *path, d
 	return s;
 }
 
-/* Nobody that we can see is bound there; does somebody take clients all the same? */
+/* Nobody that we can see is bound there; is somebody all the same? */
 static int probe_elsewhere(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -231,7 +244,7 @@ static int probe_elsewhere(const char *path)
 	dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
-	return sockets_probe(dir, slash + 1, KEDGE_SOCKET_STREAM) == PROBE_LIVE ? -EREMOTE : 0;
+	return probe_unseen(dir, slash + 1) == PROBE_LIVE ? -EREMOTE : 0;
 }
 
 int tender_look_up(struct tender *t, const char *path, struct diag_socket *ret,
@@ -239,6 +252,7 @@ int tender_look_up(struct tender *t, const char *path, struct diag_socket *ret,
 {
 	const struct diag_socket *s;
 	struct stat st;
+	int r;
 
 	if (lstat(path, &st) < 0)
 		return -errno;
@@ -248,8 +262,16 @@ int tender_look_up(struct tender *t, const char *path, struct diag_socket *ret,
 	if (!tender_census(t))
 		return t->census.error ? t->census.error : -ENOMEM;
 	s = tender_socket_at(t, path, st.st_dev, st.st_ino);
+	/* Bound just now, it may have been in neither place that the kernel's list was read of. */
+	for (int i = 0; !s && i < CENSUSES_MAX; i++) {
+		r = probe_elsewhere(path);
+		if (r != -EREMOTE)
+			return r;
+		t->census_turn = 0;
+		s = tender_socket_at(t, path, st.st_dev, st.st_ino);
+	}
 	if (!s)
-		return probe_elsewhere(path);
+		return -EREMOTE;
 	*ret = *s;
 	return 1;
 }

@@ -10,7 +10,11 @@
  *	close    close the listener, and live on
  *	renew    unlink, bind anew, close the old listener
  *	bind     bind anew where the path is free
+ *	overlap  the same, and the old listener is closed only at the next word
+ *	send     put the listener into a message that nobody reads, and let go of it
+ *	drop     the message goes, unread
  *	fork     a child holds the listener too; its pid is printed
+ *	clients  how many have connected is printed
  *	quit     unlink, and end
  *
  * Each word is answered by "ok" or by why not. Clients of a stream or a
@@ -27,6 +31,9 @@
 
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static int type, fd = -1;
+static int old_fd = -1;
+static unsigned clients;
+static int mail[2] = { -1, -1 };
 
 static int bind_anew(void)
 {
@@ -42,6 +49,44 @@ static int bind_anew(void)
 	if (fd >= 0)
 		close(fd);
 	fd = anew;
+	return 0;
+}
+
+static int overlap(void)
+{
+	unlink(address.sun_path);
+	old_fd = fd;
+	fd = -1;
+	return bind_anew();
+}
+
+/* The kernel alone holds the listener then: no process has a descriptor of it. */
+static int send_away(void)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec data = { .iov_base = &(char){ 0 }, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, mail) < 0 ||
+	    sendmsg(mail[0], &message, 0) != 1)
+		return -errno;
+	close(fd);
+	fd = -1;
+	return 0;
+}
+
+static int drop_mail(void)
+{
+	close(mail[0]);
+	close(mail[1]);
 	return 0;
 }
 
@@ -66,6 +111,16 @@ static int fork_worker(void)
 
 static int obey(const char *word)
 {
+	if (old_fd >= 0)
+		old_fd = (close(old_fd), -1);
+	if (strcmp(word, "clients") == 0)
+		return printf("%u\n", clients) < 0 ? -EIO : 0;
+	if (strcmp(word, "overlap") == 0)
+		return overlap();
+	if (strcmp(word, "send") == 0)
+		return send_away();
+	if (strcmp(word, "drop") == 0)
+		return drop_mail();
 	if (strcmp(word, "unlink") == 0)
 		return unlink(address.sun_path) < 0 ? -errno : 0;
 	if (strcmp(word, "close") == 0)
@@ -92,6 +147,7 @@ static void serve_one(void)
 		return;
 	}
 	client = accept(fd, NULL, NULL);
+	clients++;
 	(void)!write(client, text, (size_t)snprintf(text, sizeof(text), "%d", getpid()));
 	close(client);
 }

@@ -1,0 +1,129 @@
+// The end of a daemon is seen without the safety look, whatever way it ends.
+import fs from 'node:fs';
+import path from 'node:path';
+import { ROOT, main, same, skip, until } from './lib.mjs';
+import { ask, daemon, exists, guard, leftovers, rm, rmdir, test } from './guarding.mjs';
+
+const NO_SAFETY_LOOK = ['--interval', '0', '--wait'];
+
+// Each word of a daemon, or signal, after which nobody listens any more.
+const ends = {
+	quit: (d) => d.say('quit'),
+	killed: (d) => d.kill('SIGKILL'),
+	close: (d) => d.say('close'),
+};
+
+async function put_back(g, d, socket) {
+	const n = g.of('recovered').length;
+	rm(socket);
+	await g.saw('recovered', n + 1);
+	// One of before may have been told only now.
+	await until(() => ask(socket) === String(d.pid), 'the same daemon answers');
+}
+
+for (const how of Object.keys(ends))
+	test(`a path that was put back goes with its daemon: ${how}`, async (dir) => {
+		const socket = path.join(dir, 's');
+		const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+		for (let i = 1; i <= 3; i++) {
+			const d = await daemon(socket);
+			await g.saw('listening', i);
+			await put_back(g, d, socket);
+			await ends[how](d);
+			await g.saw('awaited', i + 1);
+			// It says so first, and clears up then.
+			await until(() => !exists(socket) && leftovers(dir).every((n) => n.startsWith('rt')),
+				'nothing is left');
+		}
+	});
+
+for (const how of ['quit', 'killed'])
+	test(`one whose path was never lost: ${how}`, async (dir) => {
+		const socket = path.join(dir, 's');
+		const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+		for (let i = 1; i <= 3; i++) {
+			const d = await daemon(socket);
+			await g.saw('listening', i);
+			await ends[how](d);
+			await g.saw('awaited', i + 1);
+			same([exists(socket), g.of('withdrawn').length], [how === 'killed', 0]);
+		}
+	});
+
+// Between the making of the name and listen(2) nobody seems to be there. A guard that asked by
+// connecting killed the daemon: its answer met a closed connection.
+for (const type of ['stream', 'seqpacket'])
+	test(`it is told from a stale socket without a connection: ${type}`, async (dir) => {
+		const socket = path.join(dir, 's');
+		const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+		for (let i = 1; i <= 15; i++) {
+			const d = await daemon(socket, type);
+			await g.saw('listening', i);
+			same((await d.say('clients'))[0], '0');
+			await d.kill('SIGKILL');
+			await g.saw('awaited', i + 1);
+		}
+	});
+
+test('one that removed its path, and later closes the listener and lives on', async (dir) => {
+	if (!ROOT) skip('who removes a path is told to root only');
+	const socket = path.join(dir, 's');
+	const d = await daemon(socket);
+	const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+	same(await d.say('unlink'), ['ok']);
+	await g.saw('left-alone');
+	same(await d.say('close'), ['ok']);
+	await g.saw('awaited');
+	same(await d.say('bind'), ['ok']);
+	await g.saw('listening', 2);
+});
+
+test('a worker holds the listener alone, while its master lives on', async (dir) => {
+	const socket = path.join(dir, 's');
+	const d = await daemon(socket);
+	const worker = Number((await d.say('fork')).join(' ').match(/worker (\d+)/)[1]);
+	const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+	same(await d.say('close'), ['ok']);
+	same(ask(socket), String(worker));
+	process.kill(worker, 'SIGKILL');
+	await g.saw('awaited');
+	same([d.status, exists(socket)], [null, true]);
+});
+
+test('nobody holds the listener: it is in flight in a message', async (dir) => {
+	const socket = path.join(dir, 's');
+	const d = await daemon(socket);
+	same(await d.say('send'), ['ok']);
+	const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+	rm(socket);
+	await g.saw('recovered');
+	same(exists(socket), true);
+	same(await d.say('drop'), ['ok']);
+	await g.saw('withdrawn');
+	same(exists(socket), false);
+	// The same where the path was never lost.
+	const next = await daemon(socket);
+	await g.saw('listening', 2);
+	same(await next.say('send'), ['ok']);
+	await next.say('drop');
+	await g.saw('awaited', 2);
+});
+
+test('its directory is made anew, and it listens there before it lets go of the old one',
+	async (dir) => {
+		const run = path.join(dir, 'run');
+		const socket = path.join(run, 's');
+		fs.mkdirSync(run);
+		const d = await daemon(socket);
+		const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+		for (let i = 1; i <= 3; i++) {
+			rmdir(run);
+			await g.saw('blocked', i);
+			fs.mkdirSync(run, { recursive: true });
+			same(await d.say('overlap'), ['ok']);
+			await until(() => g.of('followed').length + g.of('listening').length > i, 'taken up');
+			await put_back(g, d, socket);
+		}
+	});
+
+await main();
