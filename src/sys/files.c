@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guard/anchor.h"
 #include "sys/fdpath.h"
 
 static int errno_or(int r)
@@ -211,7 +212,9 @@ static int files_lock_open(void *ctx, int dir, const char *name)
 void files_lock_note(const char *text, struct lock_note *ret)
 {
 	*ret = (struct lock_note){ 0 };
-	ret->known = sscanf(text, "%" SCNu64 " %" SCNu64 "\n", &ret->low, &ret->high) == 2;
+	/* Numbers that no guard writes would be counted through for ever. */
+	ret->known = sscanf(text, "%" SCNu64 " %" SCNu64 "\n", &ret->low, &ret->high) == 2 &&
+		     ret->low <= ret->high && ret->high <= GENERATION_MAX;
 }
 
 static int files_lock_read(void *ctx, int fd, struct lock_note *ret)

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 
 #include "base/cleanup.h"
-#include "guard/ports.h"
+#include "guard/anchor.h"
 #include "sys/files.h"
 #include "sys/procfs.h"
 
@@ -116,6 +116,7 @@ static void take_note(const char *text)
 	files_lock_note(text, &note);
 	if (!note.known)
 		return;
+	FUZZ_ASSERT(note.low <= note.high && note.high <= GENERATION_MAX);
 	(void)snprintf(line, sizeof(line), "%20" PRIu64 " %20" PRIu64 "\n", note.low, note.high);
 	files_lock_note(line, &same);
 	FUZZ_ASSERT(same.known && same.low == note.low && same.high == note.high);

@@ -61,6 +61,19 @@ test('another user\'s socket is refused in words', async (dir) => {
 	matches(r.err, /^kedge: no anchor can be kept for .*: run as root, or as the socket's owner\n$/);
 });
 
+// Such numbers were counted through, from the lowest to the highest, for ever.
+test('a lock file with numbers that no guard writes', async (dir) => {
+	const socket = path.join(dir, 's');
+	const anchors = path.join(dir, `.kedge-${process.getuid()}`);
+	await daemon(socket);
+	fs.mkdirSync(anchors, { mode: 0o700 });
+	fs.writeFileSync(path.join(anchors, 's.lock'), '18446744073709551615 18446744073709551615\n', { mode: 0o600 });
+	const g = await guard(dir, [socket]);
+	rm(socket);
+	await g.saw('recovered');
+	same(await g.end(), 0);
+});
+
 test('one path, one guard', async (dir) => {
 	const socket = path.join(dir, 's');
 	await daemon(socket);
