@@ -224,7 +224,10 @@ static int act_lock(struct guarded *g, const struct look *look)
 	(void)look;
 	if (!g->place->anchors)
 		r = place_open_anchors(g->place, e->ports, e->options.anchor_dir);
-	return r < 0 ? r : guarded_lock(g);
+	if (r == 0)
+		r = guarded_lock(g);
+	/* The anchor directory itself may be what was removed. */
+	return r == -ENOENT && renew_anchors(g) ? -EAGAIN : r;
 }
 
 /* Make the anchor in the present anchor directory; give up one elsewhere. */

@@ -73,7 +73,7 @@ struct guarded {
 	struct record record;
 	bool hinted; /* an event spoke of our inode, and no look has settled it since */
 	/* Of this turn's first look, and good until something but a link is done. */
-	bool backing_seen, listener_dead, anchored;
+	bool backing_seen, listener_dead, anchored, lock_removed;
 	bool closed;   /* kedge_guard_close() came, maybe from a callback in our midst */
 	unsigned held; /* by functions that go on with it after a callback: freed by the last */
 	bool leased;   /* the inode has one name more in the anchor directory: its lease */
@@ -231,6 +231,9 @@ int guarded_withdraw(struct guarded *g, struct listener *l);
 
 /* In a child of fork(): close descriptors, free, touch no file. */
 void guarded_abandon(struct guarded *g);
+
+/* Whether somebody has removed the lock's file: then another guard may lock a new one. */
+bool guarded_lost_lock(const struct guarded *g);
 
 /* Take the lock in the place's present anchor directory. Return: 0 or -errno. */
 int guarded_lock(struct guarded *g);

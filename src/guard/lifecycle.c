@@ -55,17 +55,26 @@ static void drop_lock(struct guarded *g)
 	g->lock_home = anchor_dir_unref(g->lock_home);
 }
 
+bool guarded_lost_lock(const struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node held;
+
+	return g->lock >= 0 && p->stat_fd(p->ctx, g->lock, &held) == 0 && held.nlink == 0;
+}
+
 int guarded_lock(struct guarded *g)
 {
 	struct anchor_dir *home = g->place->anchors;
+	bool lost = guarded_lost_lock(g);
 	struct lock_note note;
 	uint64_t highest;
 	int fd;
 
-	if (!home || g->lock_home == home)
+	if (!home || (g->lock_home == home && !lost))
 		return 0;
 	/* Back where we were: the lock that is held would be in our own way. */
-	if (g->lock >= 0 && anchor_dir_same(g->lock_home, home)) {
+	if (g->lock >= 0 && !lost && anchor_dir_same(g->lock_home, home)) {
 		anchor_dir_unref(g->lock_home);
 		g->lock_home = anchor_dir_ref(home);
 		return 0;

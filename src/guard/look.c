@@ -97,10 +97,12 @@ static void look_backing(struct guarded *g, struct look *l)
 	if (!g->backing_seen) {
 		g->listener_dead = p->listener_dead(p->ctx, g->current->fd) != 0;
 		g->anchored = is_anchored(g);
+		g->lock_removed = guarded_lost_lock(g);
 		g->backing_seen = true;
 	}
 	l->listener_dead = g->listener_dead;
 	l->anchored = g->anchored;
+	l->lock_removed = g->lock_removed;
 }
 
 void guarded_look(struct guarded *g, struct look *l)

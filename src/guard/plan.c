@@ -167,16 +167,17 @@ static struct plan plan_reachable(const struct record *r, const struct look *l, 
 				  uint64_t now_ns)
 {
 	struct plan plan = plan_step(ACTION_NONE, KEDGE_STATE_REACHABLE, KEDGE_CAUSE_NONE);
+	bool locked = l->locked_home && !l->lock_removed;
 	bool anchor_well = l->anchored && l->anchor_home && (!doubtful || r->anchor_verified);
 
 	plan.noticed = !node_same_rights(&l->ours, &r->want) ||
 		       !node_same_rights(&l->dir_node, &r->want_dir);
-	if (!l->anchor_wanted || (l->locked_home && anchor_well))
+	if (!l->anchor_wanted || (locked && anchor_well))
 		return plan;
 	if (r->anchor_retry_ns > now_ns)
 		plan.deadline_ns = r->anchor_retry_ns;
 	else
-		plan.action = l->locked_home ? ACTION_ANCHOR : ACTION_LOCK;
+		plan.action = locked ? ACTION_ANCHOR : ACTION_LOCK;
 	return plan;
 }
 

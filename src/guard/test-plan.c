@@ -247,6 +247,12 @@ static void set_lock_elsewhere(struct record *r, struct look *l)
 	l->locked_home = false;
 }
 
+static void set_lock_removed(struct record *r, struct look *l)
+{
+	(void)r;
+	l->lock_removed = true;
+}
+
 static void set_no_names(struct record *r, struct look *l)
 {
 	(void)r;
@@ -339,6 +345,8 @@ static const struct row rows[] = {
 	  KEDGE_CAUSE_DIR_MODE_CHANGED },
 	{ "H11 anchor removed", set_anchor_gone, ACTION_ANCHOR, REACHABLE, KEDGE_CAUSE_NONE },
 	{ "H11 it failed, later again", set_anchor_failing, ACTION_NONE, REACHABLE,
+	  KEDGE_CAUSE_NONE },
+	{ "H11 the lock's file removed", set_lock_removed, ACTION_LOCK, REACHABLE,
 	  KEDGE_CAUSE_NONE },
 	{ "H11 the lock first", set_lock_elsewhere, ACTION_LOCK, REACHABLE, KEDGE_CAUSE_NONE },
 	{ "H12 no name left", set_no_names, ACTION_REBIND, REPAIRING, KEDGE_CAUSE_UNLINKED },

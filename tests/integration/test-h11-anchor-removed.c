@@ -76,14 +76,15 @@ static void foreign_file_beside_it(struct fixture *f)
 	assert_int_equal(count_names(anchor_dir_of(f), "x.sock"), 1);
 }
 
-/* The lock file is swept: the path stays ours, by the probe if not by the lock. */
+/* The lock file is swept: the path stays ours, by the probe, and soon by a new lock. */
 static void lock_removed(struct fixture *f)
 {
 	struct kedge_guard *second = NULL;
 
 	start_listening(f, 50);
 	DO(unlink(text("%s/x.sock.lock", anchor_dir_of(f))));
-	guard_for(f, 150);
+	GUARD_UNTIL(f, exists(text("%s/x.sock.lock", anchor_dir_of(f))));
+	assert_true(is_identity(anchor_of(f, 1), f->id));
 	assert_int_equal(kedge_guard_new(&second, NULL), 0);
 	assert_int_equal(kedge_guard_listen(second, f->path, NULL, NULL, NULL), -EADDRINUSE);
 	kedge_guard_free(second);

@@ -74,13 +74,19 @@ test('a lock file with numbers that no guard writes', async (dir) => {
 	same(await g.end(), 0);
 });
 
-test('one path, one guard', async (dir) => {
+test('one path, one guard, also when its anchors and lock were swept', async (dir) => {
 	const socket = path.join(dir, 's');
+	const vault = path.join(dir, 'vault');
 	await daemon(socket);
-	await guard(dir, [socket]);
-	const r = kedge(dir, ['guard', socket]);
-	same(r.status, 1);
-	matches(r.err, /is guarded already, by another kedge/);
+	await guard(dir, ['--interval', '50', '--vault', vault, socket]);
+	const swept = fs.readdirSync(vault);
+	for (let i = 0; i < 2; i++) {
+		const r = kedge(dir, ['guard', '--vault', vault, socket]);
+		same(r.status, 1);
+		matches(r.err, /is guarded already, by another kedge/);
+		for (const name of swept) fs.rmSync(path.join(vault, name));
+		await until(() => swept.every((name) => fs.existsSync(path.join(vault, name))), 'they are made again');
+	}
 });
 
 test('status and events, as a table and as JSON', async (dir) => {

@@ -37,7 +37,7 @@ const anchorDir = (soak, p) =>
 function removeAnchors(dir) {
 	if (fs.existsSync(dir))
 		for (const entry of fs.readdirSync(dir, { recursive: true }))
-			if (!entry.endsWith('.lock')) trying(() => fs.unlinkSync(path.join(dir, entry)));
+			trying(() => fs.unlinkSync(path.join(dir, entry)));
 }
 
 const AT_PATHS = {
@@ -106,9 +106,12 @@ const AT_PATHS = {
 		fs.chmodSync(dir, mode & 0o777);
 	}],
 	'anchors removed': [3, PATHS, async (soak, act, p) => {
-		removeAnchors(anchorDir(soak, p));
-		await sleep(act.pause_ms);
+		const dir = anchorDir(soak, p);
+		const [lock] = fs.existsSync(dir) ? fs.readdirSync(dir).filter((name) => name.endsWith('.lock')) : [];
+		removeAnchors(dir);
 		act.since = now();
+		// Without its lock a guard would have to share the path with the next one.
+		if (lock) await until(() => fs.existsSync(path.join(dir, lock)), `${p.name} is locked again`);
 	}],
 	'both names removed': [4, OURS, async (soak, act, p) => {
 		act.since = now();
