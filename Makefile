@@ -100,6 +100,15 @@ abi:
 	@scripts/setup
 	@tests/abi/abi.py . $(if $(RECORD),--record)
 
+# Debian's packages, built out of the tarball, and looked at by lintian.
+deb: dist
+	@scripts/setup deb
+	@scripts/deb $(TARBALL)
+
+# Built, installed, used and purged on a minimal Debian; needs root.
+test-deb: dist
+	@scripts/test-deb $(TARBALL)
+
 demo:
 	@scripts/setup demo || scripts/setup
 	@$(MAKE) --no-print-directory everything
@@ -149,7 +158,7 @@ install: all
 	@[ -n "$$DESTDIR" ] || [ "$$(id -u)" != 0 ] || PATH="$$PATH:/sbin:/usr/sbin" ldconfig
 
 clean:
-	@rm -rf $(BUILD) build-test* build-check* build-fuzz* build-coverage build-dist
+	@rm -rf $(BUILD) build-test* build-check* build-fuzz* build-coverage build-dist build-deb
 
 help:
 	@echo 'make              build the command: build/kedge'
@@ -172,10 +181,12 @@ help:
 	@echo 'make dist          the release as a tarball, in build-dist [COMMIT=HEAD]'
 	@echo 'make dist-check    the same, built and tested from it alone [TESTS=name] [FRESH=1]'
 	@echo 'make abi           would programs of the last release run with these libraries? [RECORD=1]'
+	@echo 'make deb           packages for Debian, in build-deb'
+	@echo 'make test-deb      the same, built, used and purged on a minimal Debian; needs root'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
 	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name] [ENGINE=afl]'
 	@echo 'make faults        every error of every system call of the guard, one at a time'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all everything run test soak longrun reference test-fresh coverage setup dist dist-check abi demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
+.PHONY: all everything run test soak longrun reference test-fresh coverage setup dist dist-check abi deb test-deb demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc

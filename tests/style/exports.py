@@ -25,6 +25,12 @@ def mapped(library):
     return {name: node for node, body in nodes for name in re.findall(r"^\t(kedge_\w+);$", body, re.M)}
 
 
+def packaged(library):
+    """{name: node} of Debian's list, which tells a package what it needs."""
+    with open(os.path.join(ROOT, "debian", library + "1.symbols")) as f:
+        return dict(re.findall(r"^ (kedge_\w+)@(KEDGE_[\d.]+) ", f.read(), re.M))
+
+
 def exported(path):
     lines = subprocess.check_output(["nm", "-D", "--defined-only", path], text=True).splitlines()
     symbols = [line.split() for line in lines]
@@ -41,6 +47,9 @@ for library, path in LIBRARIES.items():
     rows.append((f"{library}: each name in its version",
                  [f"{name}: {node}, in the map {nodes.get(name)}" for name, node in sorted(symbols.items())
                   if nodes.get(name) != node]))
+    listed = set(packaged(library).items()) ^ set(symbols.items())
+    rows.append((f"{library}: debian/{library}1.symbols lists the same",
+                 [f"{name}@{node}: in one of them only" for name, node in sorted(listed)]))
 
 print(f"1..{len(rows)}")
 for i, (what, wrong) in enumerate(rows, 1):

@@ -50,6 +50,7 @@ for library in "libkedge", "libkedge-uv":
                                        read(BUILD, "meson-private", library + ".pc"), re.M)[1])
 check("the newest heading of CHANGELOG.md",
       of_changelog(re.search(r"^## (.*)$", read(ROOT, "CHANGELOG.md"), re.M)[1]))
+check("debian/changelog", re.match(r"kedge \((.*)-\d+\) ", read(ROOT, "debian", "changelog"))[1])
 if of_pages():
     check("each man page", of_pages(), {"kedge " + VERSION})
 else:
