@@ -109,6 +109,15 @@ deb: dist
 test-deb: dist
 	@scripts/test-deb $(TARBALL)
 
+# An image for containers, of what was built here; and a look at it, run by root.
+image:
+	@scripts/setup image
+	@$(MAKE) --no-print-directory all
+	@scripts/image $(BUILD)
+
+test-image: image
+	@tests/image/image.py build-image/kedge-*.oci.tar
+
 demo:
 	@scripts/setup demo || scripts/setup
 	@$(MAKE) --no-print-directory everything
@@ -158,7 +167,7 @@ install: all
 	@[ -n "$$DESTDIR" ] || [ "$$(id -u)" != 0 ] || PATH="$$PATH:/sbin:/usr/sbin" ldconfig
 
 clean:
-	@rm -rf $(BUILD) build-test* build-check* build-fuzz* build-coverage build-dist build-deb
+	@rm -rf $(BUILD) build-test* build-check* build-fuzz* build-coverage build-dist build-deb build-image
 
 help:
 	@echo 'make              build the command: build/kedge'
@@ -183,10 +192,12 @@ help:
 	@echo 'make abi           would programs of the last release run with these libraries? [RECORD=1]'
 	@echo 'make deb           packages for Debian, in build-deb'
 	@echo 'make test-deb      the same, built, used and purged on a minimal Debian; needs root'
+	@echo 'make image         an image for containers, in build-image'
+	@echo 'make test-image    the same, looked at and run; needs root'
 	@echo 'make check         format, gcc and clang without warnings, clang-tidy, cppcheck'
 	@echo 'make fuzz          each fuzz target for a minute [SECONDS=60] [TARGET=name] [ENGINE=afl]'
 	@echo 'make faults        every error of every system call of the guard, one at a time'
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all everything run test soak longrun reference test-fresh coverage setup dist dist-check abi deb test-deb demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
+.PHONY: all everything run test soak longrun reference test-fresh coverage setup dist dist-check abi deb test-deb image test-image demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
