@@ -82,9 +82,42 @@ def sources(text):
         yield from ("src/%s/%s" % (folder, name) for name in names.split(", "))
 
 
+# Widths of a letter to the size of its font, of DejaVu, which is wider than what most people have.
+SVG = "{http://www.w3.org/2000/svg}"
+WIDTHS = {"head": (16, 0.58), "bold": (14, 0.59), "soft": (13, 0.51), "file": (12, 0.602)}
+
+
+def extents(svg):
+    """(text, left, top, right, bottom) of each text of a drawing, by an estimate of its width."""
+    for element in svg.iter(SVG + "text"):
+        text, classes = "".join(element.itertext()), element.get("class", "").split()
+        size, factor = next((WIDTHS[c] for c in classes if c in WIDTHS), (14, 0.53))
+        width, x, y = len(text) * size * factor, float(element.get("x")), float(element.get("y"))
+        left = x - width / 2 if "mid" in classes else x
+        yield text, left, y - 0.75 * size, left + width, y + 0.2 * size
+
+
+def crowded(svg):
+    """Texts that reach out of their box or of the drawing, or into each other."""
+    right_most = float(svg.get("viewBox").split()[2])
+    boxes = [[float(r.get(k)) for k in ("x", "y", "width", "height")] for r in svg.iter(SVG + "rect")]
+    texts = list(extents(svg))
+    if not texts:
+        yield "no texts"
+    for i, (text, left, top, right, bottom) in enumerate(texts):
+        for x, y, width, height in boxes:
+            if x <= (left + right) / 2 <= x + width and y <= top <= y + height and \
+                    not (left >= x and right <= x + width):
+                yield "'%s' is wider than its box" % text
+        if left < 0 or right > right_most:
+            yield "'%s' reaches out of the drawing" % text
+        yield from ("'%s' lies over '%s'" % (text, other[0]) for other in texts[:i]
+                    if left < other[3] and other[1] < right and top < other[4] and other[2] < bottom)
+
+
 def unsound(drawing):
     try:
-        tree.parse(os.path.join(root, drawing))
+        yield from crowded(tree.parse(os.path.join(root, drawing)).getroot())
     except tree.ParseError as e:
         yield str(e)
         return
