@@ -164,6 +164,11 @@ for page in "docs/architecture.md", "docs/how-it-works.md", "CONTRIBUTING.md":
     if page in pages:
         check(page + ": the sources that it names are there",
               [name for name in sources(read(page)) if not os.path.exists(os.path.join(root, name))])
+tree_of = [entry for entry in ("src", "tests") for entry in
+           sorted(os.path.join(entry, name) for name in os.listdir(os.path.join(root, entry)))
+           if os.path.isdir(os.path.join(root, entry))] + ["man", "bench", "contrib", "examples", "scripts"]
+check("docs/architecture.md: a row for each folder",
+      [folder for folder in tree_of if "`%s`" % folder not in read("docs", "architecture.md")])
 check("docs/dependencies.md: a row for all that scripts/setup installs",
       list(unnamed_packages()) + ([] if len(packages()) > 20 else ["no packages found: %s" % packages()]))
 check("CONTRIBUTING.md: the files that it names are there",
