@@ -207,38 +207,62 @@ static int files_lock_open(void *ctx, int dir, const char *name)
 	return -EWOULDBLOCK;
 }
 
-#define LOCK_NOTE_MAX 64
+#define LOCK_NOTE_MAX 96
 
-void files_lock_note(const char *text, struct lock_note *ret)
+/*
+ * A note that is older than the names it is about would spare some of them. After a power cut
+ * it may be: names are in the file system's journal whenever anybody syncs, and what a file
+ * holds is not. So a note is good for one run of the machine, and costs no fsync().
+ */
+static void read_boot_id(char ret[static BOOT_ID_BYTES])
 {
+	_cleanup_(fd_closep) int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, ret, BOOT_ID_BYTES - 1);
+
+	/* Without /proc all runs look alike. */
+	if (n < BOOT_ID_BYTES - 1)
+		(void)snprintf(ret, BOOT_ID_BYTES, "unknown");
+	else
+		ret[n] = '\0';
+}
+
+void files_lock_note(const char *text, const char *boot, struct lock_note *ret)
+{
+	char written[BOOT_ID_BYTES] = "";
+
 	*ret = (struct lock_note){ 0 };
 	/* Numbers that no guard writes would be counted through for ever. */
-	ret->known = sscanf(text, "%" SCNu64 " %" SCNu64 "\n", &ret->low, &ret->high) == 2 &&
-		     ret->low <= ret->high && ret->high <= GENERATION_MAX;
+	ret->known = sscanf(text, "%" SCNu64 " %" SCNu64 " %36s\n", &ret->low, &ret->high,
+			    written) == 3 &&
+		     strcmp(written, boot) == 0 && ret->low <= ret->high &&
+		     ret->high <= GENERATION_MAX;
 }
 
 static int files_lock_read(void *ctx, int fd, struct lock_note *ret)
 {
-	char text[LOCK_NOTE_MAX + 1];
+	char text[LOCK_NOTE_MAX + 1], boot[BOOT_ID_BYTES];
 	ssize_t n = pread(fd, text, LOCK_NOTE_MAX, 0);
 
 	(void)ctx;
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	files_lock_note(text, ret);
+	read_boot_id(boot);
+	files_lock_note(text, boot, ret);
 	return 0;
 }
 
 static int files_lock_write(void *ctx, int fd, const struct lock_note *note)
 {
 	_cleanup_(fd_closep) int writer = -EBADF;
-	char text[LOCK_NOTE_MAX];
-	/* One fixed width, so that a shorter note leaves nothing of a longer one. */
-	int n = snprintf(text, sizeof(text), "%20" PRIu64 " %20" PRIu64 "\n", note->low,
-			 note->high);
+	char text[LOCK_NOTE_MAX], boot[BOOT_ID_BYTES];
+	int n;
 
 	(void)ctx;
+	read_boot_id(boot);
+	/* One fixed width, so that a shorter note leaves nothing of a longer one. */
+	n = snprintf(text, sizeof(text), "%20" PRIu64 " %20" PRIu64 " %-36s\n", note->low,
+		     note->high, boot);
 	/* Opened for this write only: a file held open for writing would forbid whoever
 	 * runs the machine to remount the file system read-only. */
 	writer = open(fd_path(fd).text, O_WRONLY | O_CLOEXEC);

@@ -8,8 +8,12 @@
 
 void node_from_stat(struct node *ret, const struct stat *st);
 
-/* What a lock file says. Unknown where it says something else. */
-void files_lock_note(const char *text, struct lock_note *ret);
+/* Bytes of what names the present run of the machine, with its end. */
+#define BOOT_ID_BYTES 37
+
+/* What a lock file says. Unknown where it says something else, or was written in another run
+ * of the machine than @boot. */
+void files_lock_note(const char *text, const char *boot, struct lock_note *ret);
 
 /* Fill in the part of the table that concerns files and directories. */
 void files_ports(struct guard_ports *ports);

@@ -111,14 +111,16 @@ static void take_cgroup(const char *text)
 static void take_note(const char *text)
 {
 	struct lock_note note, same;
-	char line[64];
+	const char *boot = "00000000-0000-0000-0000-000000000000";
+	char line[128];
 
-	files_lock_note(text, &note);
+	files_lock_note(text, boot, &note);
 	if (!note.known)
 		return;
 	FUZZ_ASSERT(note.low <= note.high && note.high <= GENERATION_MAX);
-	(void)snprintf(line, sizeof(line), "%20" PRIu64 " %20" PRIu64 "\n", note.low, note.high);
-	files_lock_note(line, &same);
+	(void)snprintf(line, sizeof(line), "%20" PRIu64 " %20" PRIu64 " %s\n", note.low, note.high,
+		       boot);
+	files_lock_note(line, boot, &same);
 	FUZZ_ASSERT(same.known && same.low == note.low && same.high == note.high);
 }
 

@@ -268,6 +268,27 @@ static void strange_lock_files(struct fixture *f)
 	}
 }
 
+/*
+ * A power cut: the file system has the last names, and a note from before them. It was written
+ * in another run of the machine, so it is not believed.
+ */
+static void older_note(struct fixture *f)
+{
+	const char *lock = text("%s/x.sock.lock", anchor_dir_of(f));
+	char note[96];
+
+	kill_child(f, fork_guard(f));
+	(void)snprintf(note, sizeof(note), "%20d %20d %s\n", 1, 2,
+		       "01234567-89ab-cdef-0123-456789abcdef");
+	write_file(lock, note);
+	make_stale(text("%s/x.sock.461", anchor_dir_of(f)));
+	make_stale(text("%s/x.sock.462.out", anchor_dir_of(f)));
+	start_listening(f, 50);
+	assert_int_equal(count_names(anchor_dir_of(f), "x.sock.46"), 1);
+	stop_guard(f);
+	assert_int_equal(count_names(f->dir, ""), 2);
+}
+
 /* A sweeper of old files took the lock files and spared the sockets. */
 static void lock_files_gone(struct fixture *f)
 {
@@ -358,6 +379,7 @@ static const struct test_case cases[] = {
 	{ "h18 names that begin alike", names_that_begin_alike, ANYWHERE },
 	{ "h18 ... in two processes", names_that_begin_alike_in_two_processes, ANYWHERE },
 	{ "h18 strange lock files", strange_lock_files, ANYWHERE },
+	{ "h18 an older run's note", older_note, ANYWHERE },
 	{ "h18 lock files gone", lock_files_gone, ANYWHERE },
 	{ "h18 a draft left beside the path", draft_left_beside_the_path, ANYWHERE },
 	{ "h18 a live draft beside the path", live_draft_beside_the_path, ANYWHERE },

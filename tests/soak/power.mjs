@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { leftovers, until } from './things.mjs';
 import { isOurs } from './world.mjs';
 import { Ledger } from './ledger.mjs';
@@ -10,7 +11,11 @@ import { Conn } from './conn.mjs';
 
 async function served(soak, dir) {
 	const socket = path.join(dir, 'run', 'gateway.sock');
-	const child = spawn(soak.kedge, ['serve', 'gateway', '--workspace', path.join(dir, 'data'), '--socket', socket]);
+	// The machine has been started anew, and says so.
+	const boot = path.join(soak.dir, 'boot_id');
+	fs.writeFileSync(boot, `${randomUUID()}\n`);
+	const child = spawn('unshare', ['-m', 'sh', '-c', 'mount --bind "$1" /proc/sys/kernel/random/boot_id && shift && exec "$@"',
+		'sh', boot, soak.kedge, 'serve', 'gateway', '--workspace', path.join(dir, 'data'), '--socket', socket]);
 	const server = { socket, log: '', status: null };
 	for (const stream of [child.stdout, child.stderr]) stream.on('data', (d) => (server.log += d));
 	child.on('close', (code, signal) => (server.status = signal ?? code));
