@@ -14,9 +14,18 @@ struct block {
 
 _Static_assert(sizeof(struct block) == ARENA_ALIGN, "what follows must be aligned");
 
+/* What stands behind a block, and must stay as it is. */
+static const unsigned char fence[] = "\xFA\xCE\xFA\xCE\xFA\xCE\xFA";
+
 static size_t whole_size(size_t size)
 {
-	return sizeof(struct block) + (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+	return sizeof(struct block) +
+	       (size + sizeof(fence) + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+}
+
+static unsigned char *fence_of(struct block *b)
+{
+	return (unsigned char *)(b + 1) + b->size;
 }
 
 static struct {
@@ -30,6 +39,9 @@ void *__wrap_realloc(void *old, size_t size);
 void __wrap_free(void *memory);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
+
+/* Of new memory so much is overwritten: headers and structs, not all of each body. */
+#define FILLED_BYTES 2048u
 
 /* Blocks from this size on are used again: bodies would fill the arena else. */
 #define REUSED_BYTES  8192u
@@ -90,6 +102,9 @@ void *__wrap_malloc(size_t size)
 	if (!b)
 		return NULL;
 	*b = (struct block){ size, user };
+	/* What was never written is the same in each history. */
+	memset(b + 1, 0xcd, size < FILLED_BYTES ? size : FILLED_BYTES);
+	memcpy(fence_of(b), fence, sizeof(fence));
 	if (user) {
 		user->allocations++;
 		user->bytes += size;
@@ -116,6 +131,8 @@ void __wrap_free(void *memory)
 		return;
 	if (!b->owner)
 		sim_fail("memory is freed twice");
+	if (memcmp(fence_of(b), fence, sizeof(fence)) != 0)
+		sim_fail("memory is written beyond its end");
 	b->owner->allocations--;
 	b->owner->bytes -= b->size;
 	b->owner = NULL;

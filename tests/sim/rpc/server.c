@@ -244,6 +244,9 @@ bool seat_turn(struct seat *s)
 	}
 	if (!read && !write)
 		return false;
+	trace("    seat %d: %s%s, %zu bytes wait to be sent, %zu to be looked at",
+	      (int)(s - world.seats), read ? "in" : "", write ? "out" : "", output_waiting(s->conn),
+	      buf_size(&s->conn->in.buf));
 	if (read)
 		there = receive(s, &moved);
 	if (!there && s->wire->client_open && !s->tainted && !world.profile.output_is_tight)
@@ -268,6 +271,7 @@ bool server_flush(void)
 		if (!s->wire || (!s->dirty && !s->touched && !s->doomed))
 			continue;
 		any = true;
+		s->idle = 0;
 		if (s->dirty || s->doomed || is_over(s)) {
 			flush(s, &moved);
 			continue;
