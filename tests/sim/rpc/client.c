@@ -71,7 +71,7 @@ void client_connect(struct client *c)
 	wire_make(w, world.profile.pipe_bytes);
 	stranger_begin(c);
 	c->wire = c->last = w;
-	c->half = c->excused = c->gave_up = false;
+	c->half = c->excused = c->gave_up = c->lied = false;
 	c->pushes_seen = c->stream_seen = 0;
 	(void)seat_open(c, w);
 }

@@ -113,6 +113,7 @@ static void make_profile(void)
 			       .pipe_bytes = rooms[choose(6)],
 			       .cut = cuts[choose(4)] };
 	make_limits(p);
+	p->lying = choose(6) == 5;
 	trace("%s%s; messages of %zu bytes, %u in flight, %zu and %zu bytes of output",
 	      p->protocol ? "frames" : "lines", p->prefix ? ", and questions" : "",
 	      p->limits.message_bytes_max, p->limits.in_flight_max, p->limits.output_bytes_high,
@@ -235,6 +236,9 @@ static void rest(void)
 
 	trace("the world rests");
 	world.calm = true;
+	for (unsigned i = 0; i < world.profile.clients; i++)
+		if (world.clients[i].lied)
+			client_close(&world.clients[i]);
 	/* What goes a byte at a time has been seen by now. */
 	world.profile.pipe_bytes = PIPE_BYTES_MAX;
 	for (unsigned i = 0; i < SEATS_MAX; i++)

@@ -186,6 +186,12 @@ static void step_connect(void)
 	client_connect(client_pick());
 }
 
+static void step_lie(void)
+{
+	if (world.profile.lying)
+		lie_to(client_pick());
+}
+
 static void step_time(void)
 {
 	world.now_ns += 1 + choose(1000) * NSEC_PER_MSEC;
@@ -201,6 +207,7 @@ static const struct {
 	{ 5, step_give_up },  { 3, step_sleep },      { 16, step_work },    { 2, step_late },
 	{ 4, step_push },     { 4, step_deliver },    { 3, step_question }, { 3, step_answer },
 	{ 1, step_end_seat }, { 2, step_end_client }, { 4, step_connect },  { 3, step_time },
+	{ 3, step_lie },
 };
 
 #define STEP_COUNT (sizeof(steps) / sizeof(steps[0]))

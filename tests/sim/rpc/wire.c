@@ -9,6 +9,7 @@ void wire_make(struct wire *w, size_t room)
 {
 	w->client_open = w->server_open = true;
 	w->first = -1;
+	w->lied = false;
 	for (int i = 0; i < 2; i++) {
 		struct pipe *p = i ? &w->up : &w->down;
 

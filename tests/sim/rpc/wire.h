@@ -30,6 +30,7 @@ struct witness {
 
 struct wire {
 	bool client_open, server_open;
+	bool lied; /* not all that the client got is the server's */
 	int first; /* the first byte that the client wrote; -1: none yet */
 	struct pipe up, down;
 	struct witness witness; /* of strangers: what the server has sent */

@@ -15,6 +15,7 @@
  *	asks.c      what clients ask
  *	told.c      what they are told, which must be what became of it
  *	stranger.c  who sends anything but what is expected
+ *	lies.c      what no server of ours would send
  *	witness.c   what a stranger is sent must be well formed all the same
  *	judge.c     what holds after each step, and at the end
  *	trouble.c   what may happen next
@@ -171,6 +172,7 @@ struct client {
 	size_t moved; /* bytes, in its present turn */
 	unsigned pushes_seen, stream_seen;
 	bool gave_up; /* a callback has */
+	bool lied;    /* somebody has written into what it reads */
 	bool forgot;  /* had no memory for what it had to say */
 	struct said said;
 };
@@ -181,6 +183,7 @@ struct profile {
 	const char *prefix; /* of what the server asks; NULL: it does not */
 	struct kedge_conn_limits limits;
 	bool output_is_tight;
+	bool lying;   /* callers are lied to */
 	bool sharing; /* spares */
 	unsigned clients, steps, pipe_bytes, cut;
 	unsigned callback_gap_max;
@@ -321,6 +324,10 @@ void stranger_begin(struct client *c);
 void stranger_say(struct client *c);
 /* Whether each message has its answer, once the connection has come to its end. */
 void stranger_check(const struct client *c);
+
+/* lies.c */
+
+void lie_to(struct client *c);
 
 /* judge.c */
 
