@@ -253,7 +253,7 @@ static void rest(void)
 		strangers_end();
 		if (++rounds > ROUNDS_MAX)
 			sim_fail("the world does not come to rest");
-	} while (end_subscriptions() | round_of_rest());
+	} while (end_subscriptions() || round_of_rest());
 	judge_rest();
 }
 

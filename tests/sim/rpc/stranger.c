@@ -68,8 +68,8 @@ static const char *const odd[] = {
 	"{\"id\":\"x\",\"id\":\"2\",\"method\":\"no\",\"method\":\"any\"}",
 	"{\"id\":[1,{\"a\":2}],\"method\":\"any\",\"other\":[null]}",
 	"{\"id\":0,\"method\":\"any\"}",
-	"{\"id\":\"longer than what is kept in a slot of its own, by a few bytes\","
-	"\"method\":\"any\"}",
+	("{\"id\":\"longer than what is kept in a slot of its own, by a few bytes\","
+	 "\"method\":\"any\"}"),
 	"{\"id\":\"\",\"method\":\"any\"}",
 	"{\"id\":null,\"method\":\"any\"}",
 	"{\"id\":\"3\",\"method\":\"\"}",
@@ -141,8 +141,8 @@ static void say_body(struct client *c)
 {
 	static const char *const heads[] = {
 		"{\"id\":\"b\",\"method\":\"any\",\"headers\":{\"content-length\":5}}",
-		"{\"id\":\"b\",\"method\":\"any\",\"headers\":{\"content-length\":\"5\","
-		"\"transfer-encoding\":\"chunked\"}}",
+		("{\"id\":\"b\",\"method\":\"any\",\"headers\":{\"content-length\":\"5\","
+		 "\"transfer-encoding\":\"chunked\"}}"),
 		"{\"id\":\"b\",\"headers\":{\"content-length\":null}}",
 		"{\"id\":\"b\",\"method\":\"$cancel\",\"headers\":{\"content-length\":\"\"}}",
 	};
@@ -161,8 +161,8 @@ static void say_chunks(struct client *c)
 	static const char *const heads[] = {
 		"{\"id\":\"k\",\"method\":\"any\",\"headers\":{\"transfer-encoding\":\"chunked\"}}",
 		"{\"id\":\"\",\"method\":\"any\",\"headers\":{\"transfer-encoding\":\"chunked\"}}",
-		"{\"id\":\"k\",\"method\":\"$cancel\",\"params\":{\"targetId\":\"k\"},"
-		"\"headers\":{\"transfer-encoding\":\"chunke\\u0064\"}}",
+		("{\"id\":\"k\",\"method\":\"$cancel\",\"params\":{\"targetId\":\"k\"},"
+		 "\"headers\":{\"transfer-encoding\":\"chunke\\u0064\"}}"),
 	};
 	const char *head = heads[choose(3)];
 	size_t most = world.profile.limits.message_bytes_max, n;
