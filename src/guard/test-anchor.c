@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/map.h"
 #include "base/time.h"
 #include "guard/anchor.h"
 
@@ -226,6 +227,35 @@ static void test_notes_that_are_not_believed(void **state)
 	}
 }
 
+static unsigned puts_left; /* until map_put() finds no memory; 0: it always does */
+
+int __real_map_put(struct map *m, uint64_t key, void *value);
+int __wrap_map_put(struct map *m, uint64_t key, void *value);
+
+int __wrap_map_put(struct map *m, uint64_t key, void *value)
+{
+	return puts_left && --puts_left == 0 ? -ENOMEM : __real_map_put(m, key, value);
+}
+
+/* Half a listing is none: it is made anew, and nothing is swept meanwhile. */
+static void test_no_memory_for_a_listing(void **state)
+{
+	struct anchor_dir a = a_dir();
+
+	(void)state;
+	put("s.1");
+	put("s.2");
+	put("s.3");
+	puts_left = 2;
+	assert_int_equal(sweep(&a, "s"), 0);
+	assert_string_equal(directory.names[0], "s.1");
+	assert_null(a.leftovers);
+	assert_int_equal(sweep(&a, "s"), 3);
+	assert_int_equal(directory.listings, 2);
+	assert_string_equal(directory.names[0], "");
+	anchor_dir_forget_listing(&a);
+}
+
 /* Names that are none of an anchor are left alone. */
 static void test_names_of_others(void **state)
 {
@@ -249,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_listing_is_not_believed_for_long),
 		cmocka_unit_test(test_note_saves_the_listing),
 		cmocka_unit_test(test_notes_that_are_not_believed),
+		cmocka_unit_test(test_no_memory_for_a_listing),
 		cmocka_unit_test(test_names_of_others),
 	};
 

@@ -188,6 +188,23 @@ static void test_minutes_begin_anew(void **state)
 	}
 }
 
+/* In the place of what another process listens on, nothing is made. */
+static void test_what_is_anothers_is_not_bound_anew(void **state)
+{
+	struct record r = a_record();
+	struct look l = a_look();
+	struct plan plan;
+
+	(void)state;
+	r.borrowed = true;
+	l.path = LOOK_PATH_FREE;
+	l.ours.nlink = 0;
+	plan = guard_plan(&r, &l, NOW);
+	assert_int_equal(plan.action, ACTION_BLOCK);
+	assert_int_equal(plan.state, KEDGE_STATE_BLOCKED);
+	assert_int_equal(plan.error, -EXDEV);
+}
+
 /* A draft that has lost its only name is no failure, but cannot be linked either. */
 static void test_a_draft_without_a_name_is_bound_anew(void **state)
 {
@@ -213,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_busy_and_no_mount_to_be_had),
 		cmocka_unit_test(test_minutes_begin_anew),
 		cmocka_unit_test(test_a_draft_without_a_name_is_bound_anew),
+		cmocka_unit_test(test_what_is_anothers_is_not_bound_anew),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

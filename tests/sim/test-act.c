@@ -162,6 +162,23 @@ static void test_a_retired_listener_of_another_path(void **state)
 	steps_end();
 }
 
+static void test_a_retired_listener_of_another_directory(void **state)
+{
+	struct guarded *g = steps_guard(NULL), *other;
+
+	(void)state;
+	world_mkdir("/run/d", 0755, 0);
+	assert_int_equal(steps_add("/run/d/s", &other), 0);
+	steps_run(SOON);
+	retire_with_anchor(g);
+	world_unlink("/run/d/s");
+	world_rename(ANCHORS "/s.1", "/run/d/s");
+	steps_run(SOON);
+	assert_true(is_reachable(other, "/run/d/s"));
+	assert_int_equal(told.count[KEDGE_EVENT_DISPLACED], 0);
+	steps_end();
+}
+
 /* Two paths that are one name: the listener of either is a live one to the other. */
 static void test_one_name_by_two_paths(void **state)
 {
@@ -281,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_closed_while_a_lost_listener_is_told_of),
 		cmocka_unit_test(test_the_right_one_is_promoted),
 		cmocka_unit_test(test_a_retired_listener_of_another_path),
+		cmocka_unit_test(test_a_retired_listener_of_another_directory),
 		cmocka_unit_test(test_one_name_by_two_paths),
 		cmocka_unit_test(test_a_turn_within_an_end),
 		cmocka_unit_test(test_a_swap_that_is_not_permitted),

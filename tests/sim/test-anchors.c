@@ -160,6 +160,28 @@ static void test_anchors_beside_though_elsewhere_was_asked_for(void **state)
 	assert_int_equal(names_in("/run"), 0);
 }
 
+/* One that we made goes when we do, but only where it is seen to be the one. */
+static void test_an_anchor_directory_is_left_where_it_cannot_be_seen(void **state)
+{
+	static const char *const calls[] = { "stat_fd", "stat", NULL };
+	struct guarded *g = steps_guard(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct anchor_dir *a;
+
+		assert_int_equal(anchor_dir_open(&a, engine.ports, g->place->fd, "/run/own"), 0);
+		if (calls[i])
+			steps_upset((struct upset[]){ { calls[i], .error = -EIO }, { 0 } });
+		assert_null(anchor_dir_unref(a));
+		steps_met();
+		assert_int_equal(world_at("/run/own") != NULL, calls[i] != NULL);
+		if (calls[i])
+			world_remove("/run/own");
+	}
+	steps_end();
+}
+
 static void test_same_anchor_directories(void **state)
 {
 	struct guarded *g;
@@ -226,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_an_anchor_directory_that_does_not_stay),
 		cmocka_unit_test(test_anchors_elsewhere),
 		cmocka_unit_test(test_anchors_beside_though_elsewhere_was_asked_for),
+		cmocka_unit_test(test_an_anchor_directory_is_left_where_it_cannot_be_seen),
 		cmocka_unit_test(test_same_anchor_directories),
 		cmocka_unit_test(test_a_lock_that_does_not_stay),
 		cmocka_unit_test(test_a_lock_is_taken_once),

@@ -21,13 +21,14 @@ static void test_paths_with_one_hash(void **state)
 	static const char *const paths[] = { "/run/s", "/run/t", "/run/u" };
 
 	(void)state;
-	steps_one_hash = true;
 	for (unsigned first = 0; first < 3; first++) {
 		struct guarded *all[3];
 
 		steps_begin(NULL);
+		steps_one_hash = true;
 		for (unsigned i = 0; i < 3; i++)
 			assert_int_equal(steps_add(paths[i], &all[i]), 0);
+		assert_ptr_equal(all[2]->same_hash, all[1]);
 		for (unsigned i = 0; i < 3; i++)
 			assert_ptr_equal(engine_find(&engine, paths[i]), all[i]);
 		guarded_stop(all[first]);
@@ -38,7 +39,6 @@ static void test_paths_with_one_hash(void **state)
 		steps_end();
 		assert_int_equal(names_in("/run"), 0);
 	}
-	steps_one_hash = false;
 }
 
 static int server_fd;
@@ -107,6 +107,30 @@ static void test_blind_once(void **state)
 	engine_set_blind(&engine, true, -EMFILE);
 	engine_set_blind(&engine, true, -EMFILE);
 	assert_int_equal(told.count[KEDGE_EVENT_DEGRADED], 1);
+	steps_end();
+}
+
+static void see_again(const struct kedge_event *event)
+{
+	if (event->kind == KEDGE_EVENT_DEGRADED && !engine.blind) {
+		engine_set_blind(&engine, true, -EMFILE);
+		engine_set_blind(&engine, false, 0);
+	}
+}
+
+/* Events can be had again while a start has no listener yet that could be watched. */
+static void test_events_come_back_within_a_start(void **state)
+{
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(&(struct steps_options){ .on_event = see_again });
+	steps_upset((struct upset[]){ { "dir_make", .error = -EACCES, .times = 2 }, { 0 } });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	steps_met();
+	world_unlink(PATH);
+	steps_turn();
+	assert_true(is_reachable(g, PATH));
 	steps_end();
 }
 
@@ -339,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_added_within_its_own_start),
 		cmocka_unit_test(test_a_place_entered_within_a_start),
 		cmocka_unit_test(test_blind_once),
+		cmocka_unit_test(test_events_come_back_within_a_start),
 		cmocka_unit_test(test_hints_of_entries),
 		cmocka_unit_test(test_watches_that_are_shared),
 		cmocka_unit_test(test_hopeless),

@@ -177,6 +177,17 @@ static void test_adopted_and_replaced_meanwhile(void **state)
 	}
 }
 
+static void test_no_listener_is_let_go_of(void **state)
+{
+	struct guarded *g = steps_guard(NULL);
+
+	(void)state;
+	assert_null(listener_abandon(NULL, g));
+	assert_null(listener_close(NULL, g));
+	assert_true(is_reachable(g, PATH));
+	steps_end();
+}
+
 /* Retired ones. */
 
 static void retire_one(void)
@@ -243,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_bound_and_never_seen_nor_to_be_looked_at),
 		cmocka_unit_test(test_a_name_that_is_taken_at_the_bind),
 		cmocka_unit_test(test_adopted_and_replaced_meanwhile),
+		cmocka_unit_test(test_no_listener_is_let_go_of),
 		cmocka_unit_test(test_too_many_that_are_all_waited_for),
 		cmocka_unit_test(test_retired_without_an_owner_who_listens),
 	};
