@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,10 +13,14 @@
 #include "base/error.h"
 #include "cmd/command.h"
 #include "kedge/endpoint.h"
+#include "kedge/guard.h"
 #include "wire/json.h"
 
 /* An answer may take so long: a status of 100,000 paths is 20 MB. */
 #define ANSWER_MS 10000
+
+/* Sockets of the dead that one start sweeps: each is asked twice, 10 ms apart. */
+#define SWEEP_MAX 32
 
 /* A line that is longer is no answer of ours. */
 #define LINE_BYTES_MAX ((size_t)256 << 20)
@@ -44,6 +49,42 @@ int control_path(pid_t pid, char ret[PATH_MAX])
 	return snprintf(ret, PATH_MAX, "%s/%d.sock", dir, (int)pid) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+static bool is_dead(pid_t pid)
+{
+	return kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* As a server that starts where another one crashed, and ends at once. What answers after all,
+ * in another PID namespace, stays. */
+static void sweep_path(struct kedge_guard *guard, pid_t pid)
+{
+	char path[PATH_MAX];
+
+	if (control_path(pid, path) == 0 && kedge_guard_listen(guard, path, NULL, NULL, NULL) == 0)
+		(void)kedge_guard_close(guard, path);
+}
+
+/*
+ * A kedge that was killed leaves its socket, its anchor and its lock. Nobody starts at its path
+ * again, so nobody but us would ever sweep them.
+ */
+static void sweep_dead(void)
+{
+	_cleanup_(control_peers_deinit) struct control_peers peers = { 0 };
+	struct kedge_guard *guard = NULL;
+	unsigned swept = 0;
+
+	if (control_peers_find(&peers) < 0 || kedge_guard_new(&guard, NULL) < 0)
+		return;
+	for (size_t i = 0; i < peers.count && swept < SWEEP_MAX; i++) {
+		if (!is_dead(peers.pids[i]))
+			continue;
+		sweep_path(guard, peers.pids[i]);
+		swept++;
+	}
+	kedge_guard_free(guard);
+}
+
 struct kedge_server *control_open(uv_loop_t *loop, struct kedge_error *error)
 {
 	struct kedge_server_options options = { .size = sizeof(options) };
@@ -58,6 +99,8 @@ struct kedge_server *control_open(uv_loop_t *loop, struct kedge_error *error)
 	r = kedge_server_new(&server, loop, &options, error);
 	if (r == 0)
 		r = kedge_ensure_socket_dir(path, error);
+	if (r == 0)
+		sweep_dead();
 	if (r == 0)
 		r = kedge_server_listen(server, path, NULL, error);
 	return r < 0 ? kedge_server_free(server) : server;

@@ -116,6 +116,23 @@ within('the events of one path can be asked for', async (dir) => {
 	same(await s.end(), 0);
 });
 
+within('what killed ones have left is swept by the next that starts', async (dir) => {
+	const there = () => fs.readdirSync(path.join(dir, 'rt'), { recursive: true }).sort();
+	const socket = path.join(dir, 's');
+	await daemon(socket);
+	let g;
+	for (let i = 0; i < 4; i++) {
+		if (g) await g.kill('SIGKILL');
+		g = await guard(dir, [socket]);
+	}
+	const anchors = `.kedge-${process.getuid()}`;
+	same(there(), [anchors, ...['sock.1', 'sock.lock'].map((n) => `${anchors}/${g.pid}.${n}`), `${g.pid}.sock`].sort());
+	const alive = g;
+	g = await guard(dir, ['--wait', path.join(dir, 'other')]);
+	same([...status().keys()].sort(), [alive.pid, g.pid].sort());
+	same([await g.end(), await alive.end(), there()], [0, 0, []]);
+});
+
 within('restarts change whom kedge status names', async (dir) => {
 	const socket = path.join(dir, 's');
 	const r = await running('--listen', socket, '--', 'sleep', '1000');

@@ -242,6 +242,9 @@ export class Soak {
 		for (const thing of things(this.cast)) {
 			if (thing.child?.over === null) await this.endWell(thing);
 		}
+		// Each that was killed was followed by one that sweeps what it had left here.
+		const left = leftovers(process.env.KEDGE_RUNTIME_DIR);
+		if (left.length) this.violation(`the runtime directory holds ${left.join(', ')}`);
 		for (const at of mounts()) if (at.startsWith(this.dir) && at !== this.disk?.dir) this.violation(`${at} is still a mount`);
 	}
 
