@@ -1,6 +1,5 @@
 #include "base/buf.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -81,14 +80,6 @@ int buf_appendf(struct buf *b, const char *format, ...)
 	va_end(args);
 	b->end += (size_t)n;
 	return 0;
-}
-
-void buf_consume(struct buf *b, size_t n)
-{
-	assert(n <= buf_size(b));
-	b->start += n;
-	if (b->start == b->end)
-		b->start = b->end = 0;
 }
 
 void buf_trim(struct buf *b, size_t keep)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/types.h>
@@ -60,7 +61,13 @@ int buf_append(struct buf *b, const void *data, size_t n);
 int buf_appendf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Drop @n bytes from the front; @n is at most buf_size(). */
-void buf_consume(struct buf *b, size_t n);
+static inline void buf_consume(struct buf *b, size_t n)
+{
+	assert(n <= buf_size(b));
+	b->start += n;
+	if (b->start == b->end)
+		b->start = b->end = 0;
+}
 
 /* Give memory beyond @keep bytes back, where the buffer is empty and larger. */
 void buf_trim(struct buf *b, size_t keep);

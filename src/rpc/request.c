@@ -56,11 +56,12 @@ void request_dispatch(struct kedge_conn *conn, struct kedge_request *request)
 }
 
 /* Resolve the escapes of the method where it stands: the buffer is ours. */
-static struct kedge_span decode_method(struct kedge_span string)
+static struct kedge_span decode_method(const struct envelope *e)
 {
+	struct kedge_span string = e->members[MEMBER_METHOD];
 	char *text = (char *)(uintptr_t)string.data;
 
-	if (!memchr(string.data, '\\', string.size))
+	if (e->method_is_plain || !memchr(string.data, '\\', string.size))
 		return (struct kedge_span){ string.data + 1, string.size - 2 };
 	return (struct kedge_span){ text, json_string_decode(string, text) };
 }
@@ -107,7 +108,7 @@ static bool is_for_handler(struct kedge_conn *conn, const struct envelope *e,
 		return false;
 	}
 	*ret = (struct kedge_request){ .id = id,
-				       .method = decode_method(method),
+				       .method = decode_method(e),
 				       .params = e->members[MEMBER_PARAMS],
 				       .headers = e->members[MEMBER_HEADERS] };
 	if (!is_cancel(conn, ret->method))

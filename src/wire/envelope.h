@@ -26,6 +26,7 @@ enum member {
 
 struct envelope {
 	struct kedge_span members[MEMBER_MAX_]; /* absent: size 0 */
+	bool method_is_plain;                   /* it was seen to be a string without escapes */
 };
 
 enum envelope_verdict {

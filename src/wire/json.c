@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "wire/plain.h"
 #include "wire/utf8.h"
 
@@ -23,38 +24,24 @@ static int hex_value(char c)
 	return -1;
 }
 
-#ifdef __SSE2__
-/* Skip blocks of 64 plain bytes: of long texts one branch for each is what remains. */
-static const char *skip_plain_blocks(const char *p, const char *end)
-{
-	while (end - p >= 4 * PLAIN_BLOCK_BYTES) {
-		__m128i low = _mm_or_si128(special_bytes(p), special_bytes(p + PLAIN_BLOCK_BYTES));
-		__m128i high = _mm_or_si128(special_bytes(p + 2 * PLAIN_BLOCK_BYTES),
-					    special_bytes(p + 3 * PLAIN_BLOCK_BYTES));
-
-		if (_mm_movemask_epi8(_mm_or_si128(low, high)))
-			break;
-		p += 4 * PLAIN_BLOCK_BYTES;
-	}
-	return p;
-}
-#endif
+/* Blocks that are looked at one by one: most strings end within them. In longer ones the
+ * branch for each block is what costs. */
+#define SINGLE_BLOCKS 4
 
 /* The first special byte, or @end. */
 static const char *skip_plain(const char *p, const char *end)
 {
-#ifdef __SSE2__
-	/* Most strings end within the first block. */
 	for (int blocks = 0; end - p >= PLAIN_BLOCK_BYTES; blocks++) {
-		unsigned mask = (unsigned)_mm_movemask_epi8(special_bytes(p));
+		uint64_t mask = special_mask(p);
 
 		if (mask)
-			return p + __builtin_ctz(mask);
+			return p + plain_before(mask);
 		p += PLAIN_BLOCK_BYTES;
-		if (blocks == 3)
-			p = skip_plain_blocks(p, end);
+		if (blocks < SINGLE_BLOCKS)
+			continue;
+		while (end - p >= 4 * PLAIN_BLOCK_BYTES && four_blocks_are_plain(p))
+			p += 4 * PLAIN_BLOCK_BYTES;
 	}
-#endif
 	while (p < end && !is_special(*p))
 		p++;
 	return p;
@@ -77,7 +64,12 @@ static const char *skip_escape(const char *p, const char *end)
 
 const char *json_skip_string(const char *p, const char *end)
 {
-	for (p++;;) {
+	return json_skip_rest_of_string(p + 1, end);
+}
+
+const char *json_skip_rest_of_string(const char *p, const char *end)
+{
+	for (;;) {
 		size_t n;
 
 		p = skip_plain(p, end);
@@ -130,11 +122,14 @@ static const char *skip_word(const char *p, const char *end, const char *word, s
 	return (size_t)(end - p) >= n && memcmp(p, word, n) == 0 ? p + n : NULL;
 }
 
-static const char *skip_scalar(const char *p, const char *end)
+/* Anything but an array or an object. */
+static inline const char *skip_scalar(const char *p, const char *end)
 {
+	bool plain;
+
 	switch (*p) {
 	case '"':
-		return json_skip_string(p, end);
+		return json_skip_short_string(p, end, &plain);
 	case 't':
 		return skip_word(p, end, "true", 4);
 	case 'f':
@@ -146,72 +141,77 @@ static const char *skip_scalar(const char *p, const char *end)
 	}
 }
 
-/* What encloses the present value: one bit a level, 1 for an object. */
+/*
+ * What encloses the present value: one bit a level, 1 for an object, the innermost lowest.
+ * Those of the 64 levels that fit are shifted in and out; the others are put away.
+ */
 struct nesting {
-	uint64_t bits[JSON_DEPTH_MAX / 64];
 	unsigned depth;
+	uint64_t levels;
+	uint64_t outer[JSON_DEPTH_MAX / 64];
 };
 
-static void nest(struct nesting *n, bool object)
+static inline void nest(struct nesting *n, bool object)
 {
-	uint64_t bit = UINT64_C(1) << (n->depth % 64);
-
-	if (object)
-		n->bits[n->depth / 64] |= bit;
-	else
-		n->bits[n->depth / 64] &= ~bit;
+	if (n->depth % 64 == 0)
+		n->outer[n->depth / 64] = n->levels;
+	n->levels = n->levels << 1 | object;
 	n->depth++;
 }
 
-static bool in_object(const struct nesting *n)
+static inline void unnest(struct nesting *n)
 {
-	return n->bits[(n->depth - 1) / 64] >> ((n->depth - 1) % 64) & 1;
+	n->depth--;
+	n->levels = n->depth % 64 == 0 ? n->outer[n->depth / 64] : n->levels >> 1;
+}
+
+static inline bool in_object(const struct nesting *n)
+{
+	return n->levels & 1;
 }
 
 /* A member's name and its colon. Return: where the value begins, or NULL. */
-static const char *skip_name(const char *p, const char *end)
+static inline const char *skip_name(const char *p, const char *end)
 {
-	p = json_skip_space(p, end);
-	if (p == end || *p != '"')
+	bool plain;
+
+	if (json_peek(&p, end) != '"')
 		return NULL;
-	p = json_skip_short_string(p, end);
-	if (!p)
-		return NULL;
-	p = json_skip_space(p, end);
-	return p < end && *p == ':' ? p + 1 : NULL;
+	p = json_skip_short_string(p, end, &plain);
+	return p && json_peek(&p, end) == ':' ? p + 1 : NULL;
+}
+
+static inline char closing_bracket(const struct nesting *n)
+{
+	return in_object(n) ? '}' : ']';
 }
 
 /*
  * Behind a value: close whatever ends here, and go to the next value.
  * Return: where that begins, or, with the depth at 0, the end; NULL: not valid.
  */
-static const char *skip_between(struct nesting *n, const char *p, const char *end)
+static inline const char *skip_between(struct nesting *n, const char *p, const char *end)
 {
 	while (n->depth > 0) {
-		p = json_skip_space(p, end);
-		if (p == end)
-			return NULL;
-		if (*p == ',')
+		char c = json_peek(&p, end);
+
+		if (c == ',')
 			return in_object(n) ? skip_name(p + 1, end) : p + 1;
-		if (*p != (in_object(n) ? '}' : ']'))
+		if (c != closing_bracket(n))
 			return NULL;
-		n->depth--;
+		unnest(n);
 		p++;
 	}
 	return p;
 }
 
 /* Open an array or object. Return: where its first value begins; *@ret_empty: it has none. */
-static const char *skip_open(struct nesting *n, const char *p, const char *end, bool *ret_empty)
+static inline const char *skip_open(struct nesting *n, const char *p, const char *end,
+				    bool *ret_empty)
 {
-	bool object = *p == '{';
-	const char *inside = json_skip_space(p + 1, end);
-
-	nest(n, object);
-	*ret_empty = inside < end && *inside == (object ? '}' : ']');
-	if (*ret_empty)
-		return inside;
-	return object ? skip_name(inside, end) : inside;
+	nest(n, *p++ == '{');
+	*ret_empty = json_peek(&p, end) == closing_bracket(n);
+	return *ret_empty || !in_object(n) ? p : skip_name(p, end);
 }
 
 const char *json_skip(const char *p, const char *end, unsigned depth_max)
@@ -219,20 +219,19 @@ const char *json_skip(const char *p, const char *end, unsigned depth_max)
 	struct nesting n;
 
 	n.depth = 0;
+	n.levels = 0;
 	do {
 		bool empty = false;
+		char c = json_peek(&p, end);
 
-		p = json_skip_space(p, end);
-		if (p == end)
-			return NULL;
-		if (*p == '{' || *p == '[') {
+		if (c == '{' || c == '[') {
 			if (n.depth == depth_max)
 				return NULL;
 			p = skip_open(&n, p, end, &empty);
 			if (p && !empty)
 				continue;
 		} else {
-			p = skip_scalar(p, end);
+			p = c ? skip_scalar(p, end) : NULL;
 		}
 		if (p)
 			p = skip_between(&n, p, end);
@@ -270,27 +269,52 @@ enum json_kind json_kind(struct kedge_span value)
 	}
 }
 
-/* A valid value at @at. Return: behind it. */
-static const char *take_value(const char *at, const char *end, struct kedge_span *ret)
+/* A valid value at @p. Return: behind it. */
+static inline const char *behind_value(const char *p, const char *end)
 {
-	const char *p = json_skip_space(at, end);
-	const char *behind = *p == '"' ? json_skip_short_string(p, end)
+	bool plain;
+	const char *behind = *p == '"' ? json_skip_short_string(p, end, &plain)
 				       : json_skip(p, end, JSON_DEPTH_MAX);
 
 	assert(behind);
-	*ret = (struct kedge_span){ p, (size_t)(behind - p) };
 	return behind;
 }
 
 /* Step over the opening bracket, or a comma. Return: NULL: the end. */
-static const char *next_item(struct kedge_span container, const char *at)
+static inline const char *next_item(struct kedge_span container, const char *at)
 {
 	const char *end = container.data + container.size;
-	const char *p = json_skip_space(at ? at : container.data + 1, end);
+	const char *p = at ? at : container.data + 1;
+	char c = json_peek(&p, end);
 
-	if (at && p < end && *p == ',')
-		p = json_skip_space(p + 1, end);
-	return p >= end || *p == '}' || *p == ']' ? NULL : p;
+	if (at && c == ',') {
+		p++;
+		c = json_peek(&p, end);
+	}
+	return c == '\0' || c == '}' || c == ']' ? NULL : p;
+}
+
+/* A value at @at, maybe behind white space. Return: behind it. */
+static inline const char *take_value(const char *at, const char *end, struct kedge_span *ret)
+{
+	const char *p = at, *behind;
+
+	(void)json_peek(&p, end);
+	behind = behind_value(p, end);
+	*ret = (struct kedge_span){ p, (size_t)(behind - p) };
+	return behind;
+}
+
+/* The name at @p. Return: the end of it and of its colon; *@ret_plain: no escape is in it. */
+static inline const char *take_name(const char *p, const char *end, struct kedge_span *ret,
+				    bool *ret_plain)
+{
+	const char *behind = json_skip_short_string(p, end, ret_plain);
+
+	assert(behind);
+	*ret = (struct kedge_span){ p, (size_t)(behind - p) };
+	(void)json_peek(&behind, end);
+	return behind + 1;
 }
 
 bool json_next_member(struct kedge_span object, const char **at, struct kedge_span *ret_name,
@@ -298,12 +322,12 @@ bool json_next_member(struct kedge_span object, const char **at, struct kedge_sp
 {
 	const char *end = object.data + object.size;
 	const char *p = next_item(object, *at);
+	bool plain;
 
 	if (!p)
 		return false;
-	p = take_value(p, end, ret_name);
-	p = json_skip_space(p, end);
-	*at = take_value(p + 1, end, ret_value);
+	p = take_name(p, end, ret_name, &plain);
+	*at = take_value(p, end, ret_value);
 	return true;
 }
 
@@ -317,15 +341,28 @@ bool json_next_element(struct kedge_span array, const char **at, struct kedge_sp
 	return true;
 }
 
+/* A name without escapes says what it looks like. */
+static inline bool name_is(struct kedge_span key, bool plain, const char *name, size_t size)
+{
+	if (plain)
+		return key.size == size + 2 && bytes_are_equal(key.data + 1, name, size);
+	return json_string_is(key, name);
+}
+
 struct kedge_span json_member(struct kedge_span object, const char *name)
 {
 	struct kedge_span found = { NULL, 0 }, key, value;
-	const char *at = NULL;
+	const char *end = object.data + object.size, *p;
+	size_t size = strlen(name);
+	bool plain;
 
 	if (json_kind(object) != JSON_OBJECT)
 		return found;
-	while (json_next_member(object, &at, &key, &value))
-		if (json_string_is(key, name))
+	for (p = next_item(object, NULL); p; p = next_item(object, p)) {
+		p = take_name(p, end, &key, &plain);
+		p = take_value(p, end, &value);
+		if (name_is(key, plain, name, size))
 			found = value;
+	}
 	return found;
 }

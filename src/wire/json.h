@@ -59,6 +59,16 @@ static inline const char *json_skip_space(const char *p, const char *end)
 	return p;
 }
 
+/* Go on to the next byte that is no white space. Return: it; a NUL, which stands for nothing
+ * in JSON: there is none. */
+static inline char json_peek(const char **p, const char *end)
+{
+	if (__builtin_expect(*p < end && (unsigned char)**p > ' ', 1))
+		return **p;
+	*p = json_skip_space(*p, end);
+	return *p < end ? **p : '\0';
+}
+
 /* Whether @text is one valid value and nothing else. */
 bool json_is_valid(struct kedge_span text, unsigned depth_max);
 

@@ -145,11 +145,69 @@ static void test_names(void **state)
 	}
 }
 
+/* A message of @count members, the names and values by @seed, and white
+ * space between the tokens of each. */
+static void write_message(char *to, size_t room, unsigned seed, int count,
+			  const char *const space[4])
+{
+	static const char *const some[] = { "id",  "method", "params", "result",  "headers",
+					    "ids", "i",      "metho",  "paramss", "error" };
+	static const char *const values[] = { "\"a\"", "1",           "{\"value\":[1,\"\\\"}\"]}",
+					      "\"\"",  "\"\\u0061\"", "\"seventeen bytes..\"",
+					      "null" };
+	size_t n = (size_t)snprintf(to, room, "{");
+
+	for (int i = 0; i < count; i++) {
+		seed = seed * 1664525 + 1013904223;
+		n += (size_t)snprintf(to + n, room - n, "%s%s\"%s\"%s:%s%s%s", i ? "," : "",
+				      space[0], some[(seed >> 16) % ARRAY_SIZE(some)], space[1],
+				      space[2], values[(seed >> 24) % ARRAY_SIZE(values)],
+				      space[3]);
+	}
+	(void)snprintf(to + n, room - n, "}");
+}
+
+/* Common names are told by their bytes, others looked for: however a message is written the
+ * members are the same, and cut short it is none. */
+static void test_written_otherwise(void **state)
+{
+	static const char *const none[4] = { "", "", "", "" };
+	static const char *const spaces[][4] = { { "", " ", "", "" },
+						 { " ", "", "", "" },
+						 { "", "", " ", " " },
+						 { "\n", "\t", "\r", "  " } };
+
+	(void)state;
+	for (unsigned seed = 0; seed < 2000; seed++) {
+		char compact[512], other[512];
+		struct envelope a, b;
+
+		write_message(compact, sizeof(compact), seed, (int)(seed % 7), none);
+		write_message(other, sizeof(other), seed, (int)(seed % 7),
+			      spaces[seed % ARRAY_SIZE(spaces)]);
+		assert_int_equal(envelope_scan(kedge_span(compact), 9, &a), ENVELOPE_OK);
+		assert_int_equal(envelope_scan(kedge_span(other), 9, &b), ENVELOPE_OK);
+		for (int i = 0; i < MEMBER_MAX_; i++) {
+			assert_int_equal(a.members[i].size, b.members[i].size);
+			if (a.members[i].size)
+				assert_memory_equal(a.members[i].data, b.members[i].data,
+						    a.members[i].size);
+		}
+		if (a.method_is_plain)
+			assert_null(memchr(a.members[MEMBER_METHOD].data, '\\',
+					   a.members[MEMBER_METHOD].size));
+		for (size_t n = 0; n < strlen(compact); n++)
+			assert_int_equal(envelope_scan((struct kedge_span){ compact, n }, 9, &b),
+					 ENVELOPE_NOT_JSON);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_written_otherwise),
 		cmocka_unit_test(test_last_duplicate_wins),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_ids),

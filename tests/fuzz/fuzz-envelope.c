@@ -34,6 +34,10 @@ static void check_members(struct kedge_span object, const struct envelope *e)
 		FUZZ_ASSERT(!wanted.size || e->members[i].data == wanted.data);
 		(void)envelope_id_counts(wanted);
 	}
+	if (e->method_is_plain)
+		FUZZ_ASSERT(json_kind(e->members[MEMBER_METHOD]) == JSON_STRING &&
+			    !memchr(e->members[MEMBER_METHOD].data, '\\',
+				    e->members[MEMBER_METHOD].size));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
