@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "loop/server.h"
 #include "rpc/answer.h"
 #include "sys/peer.h"
@@ -12,20 +13,33 @@
  * than this are not looked for. */
 #define GROUP_ENTRY_BYTES_MAX ((size_t)1 << 20)
 
+static inline bool entry_is(const struct method_entry *e, struct kedge_span name)
+{
+	return e->name_size == name.size && bytes_are_equal(e->method->name, name.data, name.size);
+}
+
 static struct method_entry *find_entry(const struct kedge_server *s, uint64_t hash,
 				       struct kedge_span name)
 {
 	struct method_entry *e = map_get(&s->methods, hash);
 
-	while (e &&
-	       (e->name_size != name.size || memcmp(e->method->name, name.data, name.size) != 0))
+	while (e && !entry_is(e, name))
 		e = e->next;
 	return e;
 }
 
-const struct method_entry *method_find(const struct kedge_server *s, struct kedge_span name)
+/* What is asked once is, as a rule, asked again: the entry that was found last is looked at
+ * first. Entries stay as long as the server. */
+const struct method_entry *method_find(struct kedge_server *s, struct kedge_span name)
 {
-	return find_entry(s, map_hash(name.data, name.size), name);
+	const struct method_entry *last = s->method_found;
+
+	if (last && entry_is(last, name))
+		return last;
+	last = find_entry(s, map_hash(name.data, name.size), name);
+	if (last)
+		s->method_found = last;
+	return last;
 }
 
 /* Return: 0; -EINVAL: the system knows no such group; -ENOMEM, -EIO, ... */

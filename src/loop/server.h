@@ -72,7 +72,8 @@ struct kedge_server {
 	struct kedge_server_options options;
 	uid_t *users;
 	gid_t *groups;
-	struct map methods; /* hash of the name -> struct method_entry */
+	struct map methods;                      /* hash of the name -> struct method_entry */
+	const struct method_entry *method_found; /* last; NULL: none yet */
 	gid_t method_groups[KEDGE_METHOD_GROUPS_MAX];
 	unsigned method_group_count;
 	struct list clients, doors, dirty;
@@ -124,7 +125,7 @@ void server_check_stopped(struct kedge_server *s);
 uint64_t loop_now_ns(void);
 
 /* methods.c */
-const struct method_entry *method_find(const struct kedge_server *s, struct kedge_span name);
+const struct method_entry *method_find(struct kedge_server *s, struct kedge_span name);
 /* Is the client in the group that the method asks for? */
 bool method_is_allowed(const struct method_entry *entry, struct client *c);
 /* Answer with 404, or 403. */

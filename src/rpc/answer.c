@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
 
@@ -43,14 +44,7 @@ int code_status(const char *code)
 }
 
 /* Room is reserved before: what follows cannot fail. */
-static char *put(char *to, const void *data, size_t size)
-{
-	if (size)
-		memcpy(to, data, size);
-	return to + size;
-}
-
-#define PUT(to, text) put(to, text, sizeof(text) - 1)
+#define PUT(to, text) ((char *)memcpy(to, text, sizeof(text) - 1) + sizeof(text) - 1)
 
 /* The fixed parts of {"id":,"result":} and whatever follows it, rounded up. */
 #define RESULT_FIXED_BYTES 32
@@ -67,11 +61,11 @@ int answer_parts(struct buf *b, struct kedge_span id, const struct kedge_span *p
 	if (r < 0)
 		return r;
 	to = PUT(b->data + b->end, "{\"id\":");
-	to = put(to, id.data, id.size);
+	to = bytes_put(to, id.data, id.size);
 	if (size)
 		to = PUT(to, ",\"result\":");
 	for (size_t i = 0; i < count; i++)
-		to = put(to, parts[i].data, parts[i].size);
+		to = bytes_put(to, parts[i].data, parts[i].size);
 	*to++ = '}';
 	b->end = (size_t)(to - b->data);
 	return 0;

@@ -4,7 +4,7 @@
 
 #include "base/debug.h"
 #include "rpc/answer.h"
-#include "rpc/conn-internal.h"
+#include "rpc/output.h"
 #include "wire/envelope.h"
 
 /* Calls that may wait for an answer at a time. */

@@ -1,6 +1,6 @@
 /* Requests that end without their handler. */
 #include "rpc/answer.h"
-#include "rpc/conn-internal.h"
+#include "rpc/output.h"
 #include "wire/json.h"
 
 /* What the client sees of a request that is given up; a stream of it is at its end. Return: as

@@ -6,7 +6,8 @@
  *	request.c  an envelope: the checks, and whom it goes to
  *	body.c     what follows an envelope, whole or in chunks
  *	spares.c   memory that connections lend each other
- *	output.c   a message on its way out: as line or frame, now or behind a stream
+ *	output.c   a message on its way out: as line or frame, now or behind a stream;
+ *	           output.h has what each message goes through
  *	reply.c    answers
  *	stream.c   answers that are streams
  *	cancel.c   requests that end without their handler
@@ -162,27 +163,6 @@ void body_end(struct kedge_conn *conn);
 
 /* The rest will never come, or is not wanted any more. */
 void body_break(struct kedge_conn *conn);
-
-/* A message on its way out: append its text to @to. */
-struct message {
-	struct buf *to;
-	size_t before;
-	int r;
-};
-
-struct message message_begin(struct kedge_conn *conn);
-
-/* @r: how appending went. Return: 0; -ENOMEM, -ENOBUFS: the connection is finished. */
-int message_end(struct kedge_conn *conn, const struct message *m, int r);
-
-/* One frame with these bytes, straight to @to. Return: 0, or -ENOMEM. */
-int frame_append(struct buf *to, struct kedge_span bytes);
-
-/* All that waits to be sent, now or later. */
-size_t output_waiting(const struct kedge_conn *conn);
-
-/* Something was appended to the output, which had @before bytes. Return: as message_end(). */
-int output_appended(struct kedge_conn *conn, size_t before);
 
 /* Move what waited behind a stream to the output, where the stream's end is. Return: as
  * message_end(). */

@@ -27,15 +27,22 @@ static struct kedge_span trim(const char *p, const char *end)
 	return (struct kedge_span){ p, (size_t)(end - p) };
 }
 
+/* As nearly all lines are: nothing but a bracket stands at either end. */
+static inline bool is_trimmed(const char *line, size_t size)
+{
+	return size && line[0] == '{' && line[size - 1] == '}';
+}
+
 static void take_line(struct kedge_conn *conn, const char *line, size_t size)
 {
-	struct kedge_span text;
+	struct kedge_span text = { line, size };
 
 	if (size > conn->limits.message_bytes_max) {
 		request_refuse_large(conn, id_unknown, size);
 		return;
 	}
-	text = trim(line, line + size);
+	if (!is_trimmed(line, size))
+		text = trim(line, line + size);
 	if (text.size)
 		(void)request_take(conn, text);
 }

@@ -4,7 +4,7 @@
 
 #include "base/debug.h"
 #include "rpc/answer.h"
-#include "rpc/conn-internal.h"
+#include "rpc/output.h"
 #include "wire/json.h"
 
 static bool is_json(struct kedge_span text)

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "rpc/answer.h"
-#include "rpc/conn-internal.h"
+#include "rpc/output.h"
 #include "wire/envelope.h"
 
 const struct kedge_span id_unknown = { "\"unknown\"", 9 };

@@ -6,7 +6,7 @@
 
 #include "base/debug.h"
 #include "rpc/answer.h"
-#include "rpc/conn-internal.h"
+#include "rpc/output.h"
 #include "wire/json.h"
 
 struct stream {

@@ -25,7 +25,7 @@ static int tickets_grow(struct tickets *t)
 	for (uint32_t i = n; i-- > 0;) {
 		slots[i].index = t->capacity + i;
 		slots[i].next_free = t->first_free;
-		t->first_free = slots[i].index + 1;
+		t->first_free = &slots[i];
 	}
 	t->blocks[block] = slots;
 	t->capacity += n;
@@ -39,7 +39,7 @@ struct ticket_slot *tickets_take(struct tickets *t, struct kedge_span id)
 	assert(t->count < TICKETS_MAX);
 	if (!t->first_free && tickets_grow(t) < 0)
 		return NULL;
-	slot = tickets_at(t, t->first_free - 1);
+	slot = t->first_free;
 	t->first_free = slot->next_free;
 	slot->ticket = ++t->serial << TICKET_INDEX_BITS | slot->index;
 	slot->id = id;
@@ -71,6 +71,6 @@ void tickets_drop(struct tickets *t, struct ticket_slot *slot)
 	slot->tag = NULL;
 	slot->held = false;
 	slot->next_free = t->first_free;
-	t->first_free = slot->index + 1;
+	t->first_free = slot;
 	t->count--;
 }

@@ -34,8 +34,8 @@ struct ticket_slot {
 	char *id_heap;
 	void *tag;
 	struct stream *stream; /* the answer, where it is one and was begun */
+	struct ticket_slot *next_free;
 	uint32_t index;
-	uint32_t next_free;
 	bool held; /* its body is to wait */
 	char id_inline[TICKET_ID_INLINE];
 };
@@ -44,7 +44,7 @@ struct tickets {
 	/* One more than are used: an index of 20 bits could name it. */
 	struct ticket_slot *blocks[TICKET_BLOCKS_MAX + 1];
 	uint32_t capacity, count;
-	uint32_t first_free; /* index + 1; 0: none */
+	struct ticket_slot *first_free;
 	uint64_t serial;
 };
 

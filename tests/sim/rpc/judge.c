@@ -5,7 +5,7 @@
 
 #include "base/time.h"
 #include "rpc/caller.h"
-#include "rpc/conn-internal.h"
+#include "rpc/output.h"
 #include "talk.h"
 
 /* What the server may hold beside its connections, and each of them beside what its limits

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "rpc/conn-internal.h"
+#include "rpc/output.h"
 #include "world.h"
 
 /* Sends in one go. */
