@@ -117,7 +117,10 @@ static inline bool conn_is_framed(const struct kedge_conn *conn)
 bool input_step(struct kedge_conn *conn);
 
 /* Whether what comes next belongs to a message that has begun. */
-bool input_is_inside(const struct kedge_conn *conn);
+static inline bool input_is_inside(const struct kedge_conn *conn)
+{
+	return conn->in.left || conn->in.state == INPUT_BODY || conn->in.state == INPUT_CHUNK;
+}
 
 /* The end of the stream has come, and half a message is left. */
 void input_end(struct kedge_conn *conn);

@@ -198,11 +198,6 @@ bool input_step(struct kedge_conn *conn)
 	return conn->in.left ? step_left(conn) : steps[conn->in.state](conn);
 }
 
-bool input_is_inside(const struct kedge_conn *conn)
-{
-	return conn->in.left || conn->in.state == INPUT_BODY || conn->in.state == INPUT_CHUNK;
-}
-
 void input_end(struct kedge_conn *conn)
 {
 	consume(conn, buf_size(&conn->in.buf));

@@ -117,12 +117,32 @@ static bool is_for_handler(struct kedge_conn *conn, const struct envelope *e,
 	return false;
 }
 
+/* Whether it is a request for a handler, with all that it says in the usual places. What it
+ * is else, and whatever is special about the connection, is told by the long way. */
+static bool is_usual(const struct kedge_conn *conn, struct kedge_span text,
+		     struct kedge_request *ret)
+{
+	struct usual_request u;
+
+	if (conn->draining || *conn->call_prefix ||
+	    !envelope_scan_usual(text, conn->limits.depth_max, &u))
+		return false;
+	*ret = (struct kedge_request){ .id = u.id,
+				       .method = { u.method.data + 1, u.method.size - 2 },
+				       .params = u.params };
+	return !is_cancel(conn, ret->method);
+}
+
 enum input_state request_take(struct kedge_conn *conn, struct kedge_span text)
 {
 	enum input_state follows = INPUT_ENVELOPE;
 	struct kedge_request request;
 	struct envelope e;
 
+	if (is_usual(conn, text, &request)) {
+		request_dispatch(conn, &request);
+		return INPUT_ENVELOPE;
+	}
 	if (envelope_scan(text, conn->limits.depth_max, &e) == ENVELOPE_NOT_JSON) {
 		request_refuse(conn, id_unknown, "Invalid JSON", 400);
 		return INPUT_ENVELOPE;

@@ -41,6 +41,7 @@ struct ticket_slot *tickets_take(struct tickets *t, struct kedge_span id)
 		return NULL;
 	slot = t->first_free;
 	t->first_free = slot->next_free;
+	t->taken = slot;
 	slot->ticket = ++t->serial << TICKET_INDEX_BITS | slot->index;
 	slot->id = id;
 	t->count++;

@@ -45,6 +45,7 @@ struct tickets {
 	struct ticket_slot *blocks[TICKET_BLOCKS_MAX + 1];
 	uint32_t capacity, count;
 	struct ticket_slot *first_free;
+	struct ticket_slot *taken; /* last: the one that is asked for next, as a rule */
 	uint64_t serial;
 };
 
@@ -72,10 +73,12 @@ static inline struct ticket_slot *tickets_at(const struct tickets *t, uint32_t i
 static inline struct ticket_slot *tickets_find(const struct tickets *t, uint64_t ticket)
 {
 	uint32_t index = (uint32_t)ticket & TICKET_INDEX_MASK;
-	struct ticket_slot *slot;
+	struct ticket_slot *slot = t->taken;
 
 	if (!ticket || index >= t->capacity)
 		return NULL;
+	if (slot && slot->ticket == ticket)
+		return slot;
 	slot = tickets_at(t, index);
 	return slot->ticket == ticket ? slot : NULL;
 }

@@ -156,6 +156,48 @@ enum envelope_verdict envelope_scan(struct kedge_span text, unsigned depth_max,
 	return ENVELOPE_OK;
 }
 
+/* @before, which ends with a quote, and what is left of a short string that is not empty.
+ * Return: behind it, or NULL. */
+static inline __attribute__((always_inline)) const char *
+take_usual_string(const char *p, const char *end, const char *before, size_t size,
+		  struct kedge_span *ret)
+{
+	uint64_t mask;
+
+	if (end - p < (ptrdiff_t)size + PLAIN_BLOCK_BYTES || memcmp(p, before, size) != 0)
+		return NULL;
+	p += size;
+	mask = special_mask(p);
+	/* A quote at once is an empty string. */
+	if (!mask || mask & 1 || p[plain_before(mask)] != '"')
+		return NULL;
+	*ret = (struct kedge_span){ p - 1, plain_before(mask) + 2 };
+	return p + plain_before(mask) + 1;
+}
+
+#define TAKE_USUAL(p, end, before, ret) take_usual_string(p, end, before, sizeof(before) - 1, ret)
+
+bool envelope_scan_usual(struct kedge_span text, unsigned depth_max, struct usual_request *ret)
+{
+	const char *p = text.data, *end = p + text.size;
+
+	p = TAKE_USUAL(p, end, "{\"id\":\"", &ret->id);
+	if (!p)
+		return false;
+	p = TAKE_USUAL(p, end, ",\"method\":\"", &ret->method);
+	if (!p)
+		return false;
+	ret->params = (struct kedge_span){ NULL, 0 };
+	if (end - p > 10 && BEGINS(p, ",\"params\":")) {
+		ret->params.data = p + 10;
+		p = json_skip(ret->params.data, end, depth_max - 1);
+		if (!p || json_is_space(*ret->params.data))
+			return false;
+		ret->params.size = (size_t)(p - ret->params.data);
+	}
+	return end - p == 1 && *p == '}';
+}
+
 /* A number whose digits before the exponent are all zero. */
 static bool is_zero(struct kedge_span number)
 {

@@ -349,11 +349,10 @@ static inline bool name_is(struct kedge_span key, bool plain, const char *name, 
 	return json_string_is(key, name);
 }
 
-struct kedge_span json_member(struct kedge_span object, const char *name)
+struct kedge_span json_member_named(struct kedge_span object, const char *name, size_t size)
 {
 	struct kedge_span found = { NULL, 0 }, key, value;
 	const char *end = object.data + object.size, *p;
-	size_t size = strlen(name);
 	bool plain;
 
 	if (json_kind(object) != JSON_OBJECT)

@@ -202,12 +202,67 @@ static void test_written_otherwise(void **state)
 	}
 }
 
+/* Whether a message is usual, which it may be only where the long way finds the same in it. */
+static bool is_usual(const char *text, size_t size)
+{
+	struct usual_request usual;
+	struct envelope e;
+
+	if (!envelope_scan_usual((struct kedge_span){ text, size }, 9, &usual))
+		return false;
+	assert_int_equal(envelope_scan((struct kedge_span){ text, size }, 9, &e), ENVELOPE_OK);
+	assert_ptr_equal(usual.id.data, e.members[MEMBER_ID].data);
+	assert_int_equal(usual.id.size, e.members[MEMBER_ID].size);
+	assert_ptr_equal(usual.method.data, e.members[MEMBER_METHOD].data);
+	assert_int_equal(usual.method.size, e.members[MEMBER_METHOD].size);
+	assert_ptr_equal(usual.params.data, e.members[MEMBER_PARAMS].data);
+	assert_int_equal(usual.params.size, e.members[MEMBER_PARAMS].size);
+	assert_true(envelope_id_counts(usual.id) && usual.method.size > 2);
+	for (int i = MEMBER_HEADERS; i < MEMBER_MAX_; i++)
+		assert_int_equal(e.members[i].size, 0);
+	return true;
+}
+
+/* The short way takes nothing that the long one does not: each byte of a request is changed to
+ * each other, it is cut everywhere, and a byte is put in between. */
+static void test_usual(void **state)
+{
+	static const char *const texts[] = {
+		"{\"id\":\"1\",\"method\":\"m\",\"params\":{\"v\":[1,\"x\"]}}",
+		"{\"id\":\"s:17\",\"method\":\"health\",\"params\":null}",
+		"{\"id\":\"0123456789abcde\",\"method\":\"a_method_of_1\"}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		size_t size = strlen(texts[i]);
+		char text[128], longer[129];
+
+		strcpy(text, texts[i]);
+		/* The longer strings of the last are too long for a word. */
+		assert_true(is_usual(text, size) || i == 2);
+		for (size_t n = 0; n < size; n++) {
+			assert_false(is_usual(text, n));
+			for (int c = 1; c < 256; c++) {
+				text[n] = (char)c;
+				(void)is_usual(text, size);
+				memcpy(longer, texts[i], n);
+				longer[n] = (char)c;
+				memcpy(longer + n + 1, texts[i] + n, size - n);
+				(void)is_usual(longer, size + 1);
+			}
+			text[n] = texts[i][n];
+		}
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_written_otherwise),
+		cmocka_unit_test(test_usual),
 		cmocka_unit_test(test_last_duplicate_wins),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_ids),

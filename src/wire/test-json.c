@@ -2,13 +2,12 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "wire/plain.h"
+#include "wire/json.h"
 
 static struct kedge_span copy_of(const char *text, size_t size, char **ret)
 {
@@ -236,42 +235,6 @@ static void test_refuses(void **state)
 			fail_msg("accepted: %s", texts[i]);
 }
 
-/* Strings are looked through in blocks: whatever ends a run of plain bytes is seen wherever
- * it stands, and nothing else is. */
-static void test_every_place(void **state)
-{
-	char text[204];
-	bool plain;
-
-	(void)state;
-	for (size_t n = 2; n < sizeof(text); n++) {
-		memset(text, 'x', n);
-		text[0] = text[n - 1] = '"';
-		for (size_t i = 1; i < n - 1; i++) {
-			struct kedge_span whole = { text, n };
-
-			text[i] = '~';
-			assert_true(json_is_valid(whole, 0));
-			text[i] = ' ';
-			assert_ptr_equal(json_skip_string(text, text + n), text + n);
-			assert_ptr_equal(json_skip_short_string(text, text + n, &plain), text + n);
-			text[i] = '"';
-			assert_ptr_equal(json_skip_string(text, text + n), text + i + 1);
-			assert_ptr_equal(json_skip_short_string(text, text + n, &plain),
-					 text + i + 1);
-			for (const char *bad = "\x1F\x80\\"; *bad; bad++) {
-				text[i] = *bad;
-				assert_null(json_skip_string(text, text + n));
-				assert_null(json_skip_short_string(text, text + n, &plain));
-				assert_false(plain);
-			}
-			text[i] = 'x';
-		}
-		assert_null(json_skip_string(text, text + n - 1));
-		assert_null(json_skip_short_string(text, text + n - 1, &plain));
-	}
-}
-
 /* A NUL is no white space, and ends nothing. */
 static void test_nul(void **state)
 {
@@ -281,61 +244,6 @@ static void test_nul(void **state)
 	assert_false(json_is_valid(copy_of("1\0", 2, &copy), 1));
 	freep(&copy);
 	assert_false(json_is_valid(copy_of("\"\0\"", 3, &copy), 1));
-}
-
-/* An escape within the first block is no plain text, wherever it stands. */
-static void test_plain(void **state)
-{
-	bool plain;
-
-	(void)state;
-	for (size_t n = 0; n < 64; n++) {
-		char text[128];
-
-		memset(text, ' ', sizeof(text));
-		memset(text, 'x', n + 2);
-		text[0] = text[n + 1] = '"';
-		assert_ptr_equal(json_skip_short_string(text, text + sizeof(text), &plain),
-				 text + n + 2);
-		assert_true(plain == (n < PLAIN_BLOCK_BYTES));
-		for (size_t i = 1; i + 1 <= n; i++) {
-			memcpy(text + i, "\\n", 2);
-			assert_ptr_equal(json_skip_short_string(text, text + sizeof(text), &plain),
-					 text + n + 2);
-			assert_false(plain);
-			memcpy(text + i, "xx", 2);
-		}
-	}
-}
-
-/* Arrays and objects within each other, to the deepest: what opens as the one does not close
- * as the other, at any depth. */
-static void test_brackets_match(void **state)
-{
-	static const char *const opens[] = { "[", "{\"\":" };
-	char text[6 * JSON_DEPTH_MAX + 8];
-	char closes[JSON_DEPTH_MAX + 1];
-
-	(void)state;
-	for (unsigned pattern = 1; pattern < 8; pattern++) {
-		size_t n = 0, end;
-
-		for (unsigned i = 0; i < JSON_DEPTH_MAX; i++) {
-			bool object = i % pattern == 0;
-
-			n += (size_t)sprintf(text + n, "%s", opens[object]);
-			closes[JSON_DEPTH_MAX - 1 - i] = object ? '}' : ']';
-		}
-		text[n++] = '1';
-		end = n + JSON_DEPTH_MAX;
-		memcpy(text + n, closes, JSON_DEPTH_MAX);
-		assert_ptr_equal(json_skip(text, text + end, JSON_DEPTH_MAX), text + end);
-		for (unsigned i = 0; i < JSON_DEPTH_MAX; i++) {
-			text[n + i] ^= '}' ^ ']';
-			assert_null(json_skip(text, text + end, JSON_DEPTH_MAX));
-			text[n + i] ^= '}' ^ ']';
-		}
-	}
 }
 
 static void test_depth(void **state)
@@ -526,8 +434,7 @@ int main(void)
 		cmocka_unit_test(test_members),      cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_decode),       cmocka_unit_test(test_append),
 		cmocka_unit_test(test_append_large), cmocka_unit_test(test_compare),
-		cmocka_unit_test(test_scalar_equal), cmocka_unit_test(test_every_place),
-		cmocka_unit_test(test_plain),        cmocka_unit_test(test_brackets_match),
+		cmocka_unit_test(test_scalar_equal),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

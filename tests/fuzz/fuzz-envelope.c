@@ -40,6 +40,29 @@ static void check_members(struct kedge_span object, const struct envelope *e)
 				    e->members[MEMBER_METHOD].size));
 }
 
+static void same_span(struct kedge_span a, struct kedge_span b)
+{
+	FUZZ_ASSERT(a.size == b.size && (!a.size || a.data == b.data));
+}
+
+/* What is taken by the short way says the same by the long one, and nothing more. */
+static void check_usual(struct kedge_span text, unsigned depth_max)
+{
+	struct usual_request usual;
+	struct envelope e;
+
+	if (!envelope_scan_usual(text, depth_max, &usual))
+		return;
+	FUZZ_ASSERT(envelope_scan(text, depth_max, &e) == ENVELOPE_OK);
+	for (int i = 0; i < MEMBER_MAX_; i++)
+		same_span(e.members[i], i == MEMBER_ID       ? usual.id
+					: i == MEMBER_METHOD ? usual.method
+					: i == MEMBER_PARAMS ? usual.params
+							     : (struct kedge_span){ NULL, 0 });
+	FUZZ_ASSERT(envelope_id_counts(usual.id) && usual.method.size > 2);
+	FUZZ_ASSERT(!memchr(usual.method.data, '\\', usual.method.size));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned depth_max = size ? 1 + data[0] % 32 : 1;
@@ -48,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *start = json_skip_space(span.data, span.data + span.size);
 	struct envelope e;
 
+	check_usual(span, depth_max);
 	switch (envelope_scan(span, depth_max, &e)) {
 	case ENVELOPE_OK:
 		FUZZ_ASSERT(json_is_valid(span, depth_max) && *start == '{');
