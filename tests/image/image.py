@@ -240,6 +240,28 @@ def contents(image):
            (m.mode & 0o7022 or (m.uid == uid) != (name in ("workspace", "run/kedge")))])
 
 
+def podman(image, top):
+    """Whether podman takes it, and runs it where it can run anything: it wants more rights than root
+    has in some containers, and says so itself."""
+    own = ["podman", "--root", top + "/store", "--runroot", top + "/runroot", "--storage-driver", "vfs"]
+    if not shutil.which("podman"):
+        check("podman loads it", [], skip="no podman here")
+        check("podman runs it", [], skip="no podman here")
+        return
+
+    def said(*args):
+        done = subprocess.run([*own, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.returncode, done.stdout.strip()
+
+    status, text = said("load", "--quiet", "--input", ARCHIVE)
+    check("podman loads it", [text] if status else [])
+    version = image.config["config"]["Labels"]["org.opencontainers.image.version"]
+    status, text = said("run", "--rm", "--network", "none", "--read-only", "kedge:" + version, "--version")
+    cannot = status and re.search(r"crun: |runc: |OCI runtime|OCI permission", text)
+    check("podman runs it", [] if cannot or (status, text) == (0, "kedge " + version) else [text],
+          skip="podman cannot run containers here: " + text.splitlines()[-1] if cannot else None)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="kedge image-") as top:
         os.chmod(top, 0o755)
@@ -250,6 +272,7 @@ def main():
                 check(what, [], skip="needs root")
         else:
             run(image, top)
+        podman(image, top)
     print("1..%d" % number)
     sys.exit(1 if failed else 0)
 
