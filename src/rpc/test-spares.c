@@ -203,6 +203,23 @@ static void test_no_memory(void **state)
 	buf_deinit(&spare);
 }
 
+/* Who has as much of its own borrows none. */
+static void test_a_large_one_borrows_nothing(void **state)
+{
+	struct buf own = BUF_INIT, spare = BUF_INIT;
+	const char *memory;
+
+	(void)state;
+	assert_int_equal(buf_reserve(&own, SPARE_BYTES), 0);
+	assert_int_equal(buf_reserve(&spare, SPARE_BYTES), 0);
+	memory = own.data;
+	spare_borrow(&own, &spare);
+	assert_ptr_equal(own.data, memory);
+	assert_true(spare.capacity >= SPARE_BYTES);
+	buf_deinit(&own);
+	buf_deinit(&spare);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -212,6 +229,7 @@ int main(void)
 		cmocka_unit_test(test_large_outputs_are_few),
 		cmocka_unit_test(test_a_long_message_keeps_it),
 		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_a_large_one_borrows_nothing),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -32,10 +32,27 @@ static void test_rows(void **state)
 	}
 }
 
+/* What is not there is no member. */
+static void test_members(void **state)
+{
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(buf_append(&b, "{", 1), 0);
+	assert_int_equal(json_append_member(&b, "a", (struct kedge_span){ NULL, 0 }), 0);
+	assert_int_equal(json_append_member(&b, "b", kedge_span("[ 1 ]")), 0);
+	assert_int_equal(json_append_member(&b, "c", (struct kedge_span){ NULL, 0 }), 0);
+	assert_int_equal(json_append_member(&b, "d", kedge_span("null ")), 0);
+	assert_int_equal(buf_append(&b, "", 1), 0);
+	assert_string_equal(buf_front(&b), "{\"b\":[1],\"d\":null");
+	buf_deinit(&b);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_members),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
