@@ -139,6 +139,10 @@ int listener_adopt(struct listener **ret, struct guarded *g, uint64_t generation
 /* Close it, remove its anchor if it is still ours. Return: NULL. */
 struct listener *listener_close(struct listener *l, struct guarded *g);
 
+/* Remove its private name, if it is still there and still it: its anchor, or where there is
+ * none the name that it was made under. */
+void listener_remove_private(struct listener *l, struct guarded *g);
+
 /* Close it without touching a file. Return: NULL. */
 struct listener *listener_abandon(struct listener *l, struct guarded *g);
 

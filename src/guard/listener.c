@@ -52,8 +52,7 @@ struct listener *listener_abandon(struct listener *l, struct guarded *g)
 	return NULL;
 }
 
-/* Remove the private name of the listener, if it is still there and still it. */
-static void remove_anchor(struct listener *l, struct guarded *g)
+void listener_remove_private(struct listener *l, struct guarded *g)
 {
 	const struct guard_ports *p = g->engine->ports;
 	struct spare at = guarded_spare(g, l->home, l->generation, "");
@@ -78,7 +77,7 @@ struct listener *listener_close(struct listener *l, struct guarded *g)
 		return NULL;
 	watcher_stop(&g->engine->watches, &l->watcher);
 	publish_unmount(g, l);
-	remove_anchor(l, g);
+	listener_remove_private(l, g);
 	/* A reference that may be the last one, which removes an empty directory. */
 	l->home = anchor_dir_unref(l->home);
 	return listener_abandon(l, g);

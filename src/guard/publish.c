@@ -38,11 +38,13 @@ int publish_link(struct guarded *g)
 	const struct listener *c = g->current;
 	struct spare at = guarded_spare(g, c->home, c->generation, "");
 	int r = -ENOENT;
+	bool renamed = false;
 
 	if (c->draft)
 		r = p->rename(p->ctx, at.dir, at.name.text, g->place->fd, g->name, RENAME_TO_FREE);
 	else if (c->home && spare_is(g, &at, &c->node))
 		r = p->link(p->ctx, at.dir, at.name.text, g->place->fd, g->name);
+	renamed = r == 0 && c->draft;
 	/* The anchor went away, or was replaced, or a draft was given another name: any name
 	 * of the inode will do. */
 	if (r == -ENOENT)
@@ -58,6 +60,9 @@ int publish_link(struct guarded *g)
 	/* Either end may be missing; which one shows in the next look. */
 	if (r == -ENOENT)
 		return c->draft ? -ESTALE : -EAGAIN;
+	/* The path leads elsewhere than where the draft was made: its name is there still. */
+	if (r == 0 && c->draft && !renamed)
+		listener_remove_private(g->current, g);
 	if (r == 0) {
 		g->current->draft = false;
 		g->current->published = true;

@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void moved_away(struct fixture *f)
@@ -108,6 +109,30 @@ static void moved_and_removed(struct fixture *f)
 	GUARD_UNTIL(f, reachable(f));
 }
 
+static void move_when_lost(struct fixture *f, const struct kedge_event *event)
+{
+	if (event->kind == KEDGE_EVENT_LOST && f->hooked++ == 0)
+		DO(rename(f->dir, in_root(f, "old")));
+}
+
+/* Moved between the look that finds the listener dead and the re-bind, and no anchor directory is
+ * to be had: the new listener is made where the path led before, and its name there does not stay.
+ */
+static void moved_in_rebind(struct fixture *f)
+{
+	write_file(anchor_dir_of(f), "theirs");
+	write_file(text("%s-1", anchor_dir_of(f)), "theirs");
+	f->kedge_names = 2;
+	start_listening(f, 50);
+	f->on_event = move_when_lost;
+	DO(shutdown(f->fd, SHUT_RDWR));
+	GUARD_UNTIL(f, f->hooked && reachable(f));
+	assert_int_equal(count_names(in_root(f, "old"), ".x.sock"), 0);
+	stop_guard(f);
+	assert_false(exists(f->path));
+	assert_int_equal(count_names(in_root(f, "old"), ""), 4);
+}
+
 static void moved_again_and_again(struct fixture *f)
 {
 	start_listening(f, KEDGE_INTERVAL_NONE);
@@ -150,6 +175,7 @@ static const struct test_case cases[] = {
 	{ "h04 a symlink on the way switched", symlink_switched, ANYWHERE },
 	{ "h04 moved back", moved_back, ANYWHERE },
 	{ "h04 moved, then removed", moved_and_removed, ANYWHERE },
+	{ "h04 moved in a re-bind", moved_in_rebind, ANYWHERE },
 	{ "h04 again and again", moved_again_and_again, ANYWHERE },
 	{ "h04 a symlink retargeted", symlink_retargeted, ANYWHERE },
 };
