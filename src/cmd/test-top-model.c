@@ -49,7 +49,9 @@ static void test_a_status_becomes_rows(void **state)
 /* A later version may know more, and members may be missing. */
 static void test_strange_statuses(void **state)
 {
-	static const char *const none[] = { "{}", "null", "[]", "{\"paths\":7}", "{\"paths\":[]}" };
+	static const char *const none[] = {
+		"{}", "null", "[]", "{\"paths\":7}", "{\"paths\":[]}", "{\"paths\":{\"a\":1}}"
+	};
 	struct top_ui ui = { 0 };
 
 	(void)state;

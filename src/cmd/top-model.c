@@ -98,7 +98,7 @@ static int source_read(struct top_source *source, struct kedge_span status, stru
 	const char *at = NULL;
 	size_t capacity = 0;
 
-	while (json_next_element(paths, &at, &path)) {
+	while (json_kind(paths) == JSON_ARRAY && json_next_element(paths, &at, &path)) {
 		if (source->count == capacity) {
 			void *more;
 

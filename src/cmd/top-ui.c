@@ -84,7 +84,8 @@ int top_ui_take_events(struct top_ui *ui, struct kedge_span events)
 	ui->events = calloc(TOP_EVENTS_MAX, sizeof(*ui->events));
 	if (!ui->events)
 		return -ENOMEM;
-	while (ui->event_count < TOP_EVENTS_MAX && json_next_element(events, &at, &event)) {
+	while (json_kind(events) == JSON_ARRAY && ui->event_count < TOP_EVENTS_MAX &&
+	       json_next_element(events, &at, &event)) {
 		char *line = event_line(event);
 
 		if (!line)
