@@ -131,6 +131,12 @@ bench:
 	@$(BUILD)/bench/scale 10000
 	@$(BUILD)/bench/scale 100000
 
+bench-recovery:
+	@scripts/setup bench-recovery || scripts/setup
+	@$(MAKE) --no-print-directory all
+	@ninja -C $(BUILD) --quiet $(addprefix bench/,recovery-probe churn scale poll-watchdog)
+	@bench/recovery $(BUILD)
+
 bench-conn:
 	@scripts/setup
 	@$(MAKE) --no-print-directory everything
@@ -184,6 +190,7 @@ help:
 	@echo 'make reference     docs/reference, from the public headers'
 	@echo 'make demo          take a path away in eight ways, and look'
 	@echo 'make bench         outages and scale, measured'
+	@echo 'make bench-recovery outages, many paths, a busy directory, into docs/bench/recovery.md [RUNS=5]'
 	@echo 'make bench-conn    requests through a connection, without a socket'
 	@echo 'make bench-attacks hostile clients: what they cost the others, and the server'
 	@echo 'make bench-rpc     servers over a Unix socket, ours and others [SECONDS=2] [ONLY=name] [ALL=1]'
@@ -201,4 +208,4 @@ help:
 	@echo 'make install       [PREFIX=...]'
 	@echo 'make clean'
 
-.PHONY: all everything run test soak longrun reference test-fresh coverage setup dist dist-check abi deb test-deb image test-image demo bench bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc
+.PHONY: all everything run test soak longrun reference test-fresh coverage setup dist dist-check abi deb test-deb image test-image demo bench bench-recovery bench-conn bench-attacks check fuzz faults install clean help sim mutants model bench-rpc

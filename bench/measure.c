@@ -94,6 +94,15 @@ void measure_address(struct sockaddr_un *address, const char *path)
 	memcpy(address->sun_path, path, strlen(path));
 }
 
+int measure_try(const struct sockaddr_un *address)
+{
+	_cleanup_(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		measure_die("socket");
+	return connect(fd, (const struct sockaddr *)address, sizeof(*address));
+}
+
 /* The server closes what it accepts: the end of file is its answer. */
 static enum measure_client await_close(int fd, uint64_t cap_ns)
 {

@@ -42,6 +42,9 @@ const char *measure_text_ns(uint64_t ns, char text[static MEASURE_TEXT_MAX]);
 /* Fill @address. Ends the program where @path is too long for it. */
 void measure_address(struct sockaddr_un *address, const char *path);
 
+/* Connect once, on a socket of its own, and close it. Return: 0, or -1 with errno. */
+int measure_try(const struct sockaddr_un *address);
+
 /* What became of a client that tries again and again. */
 enum measure_client {
 	MEASURE_SERVED = 0,   /* connected, and its connection was accepted */

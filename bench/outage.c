@@ -10,9 +10,7 @@
  * An outage is the time from the return of the call that removed the path to the return of
  * the first connect(2) that worked. DIR decides on the file system.
  */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,6 +20,7 @@
 #include <unistd.h>
 
 #include "kedge/guard.h"
+#include "lose.h"
 #include "measure.h"
 
 #define LISTENERS_MAX 32
@@ -79,92 +78,27 @@ static void *serve(void *guard)
 	return NULL;
 }
 
-static int try_connect(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int r, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	memcpy(address.sun_path, path, strlen(path));
-	r = connect(fd, (struct sockaddr *)&address, sizeof(address));
-	close(fd);
-	return r;
-}
-
-static int lose_unlink(void)
-{
-	return unlink(path);
-}
-
-/* To a name that is free: a rename of one link onto another of the same inode does nothing. */
-static int lose_rename(void)
-{
-	static unsigned n;
-	char away[120];
-
-	snprintf(away, sizeof(away), "%s.%u", path, n++);
-	return rename(path, away);
-}
-
-/* What a rename left. */
-static void tidy(void)
-{
-	DIR *d = opendir(dir);
-
-	for (struct dirent *e; d && (e = readdir(d));)
-		if (strncmp(e->d_name, "x.sock.", 7) == 0)
-			(void)unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-}
-
-static void empty(const char *where)
-{
-	DIR *d = opendir(where);
-
-	for (struct dirent *e; d && (e = readdir(d));)
-		(void)unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-}
-
-/* All that is in the directory, the anchors first, and the directory itself. */
-static int lose_directory(void)
-{
-	char anchors[120];
-
-	snprintf(anchors, sizeof(anchors), "%s/.kedge-%u", dir, (unsigned)geteuid());
-	for (;;) {
-		empty(anchors);
-		(void)rmdir(anchors);
-		empty(dir);
-		if (rmdir(dir) == 0)
-			return 0;
-		if (errno != ENOTEMPTY)
-			return -1;
-	}
-}
-
-static void run(const char *name, int (*lose)(void), unsigned losses)
+static void run(const struct lose_way *way, unsigned losses)
 {
 	char text[4][MEASURE_TEXT_MAX];
 	struct samples s = { 0 };
+	struct sockaddr_un address;
 	unsigned before = rebinds, seen = losses_seen;
 
+	measure_address(&address, path);
 	for (unsigned i = 0; i < losses; i++) {
 		uint64_t start;
 
-		if (lose() < 0) {
-			perror(name);
-			exit(1);
-		}
+		if (way->lose(path) < 0)
+			measure_die(way->what);
 		start = measure_now_ns();
-		while (try_connect() < 0)
+		while (measure_try(&address) < 0)
 			if (measure_now_ns() - start > 10000000000u) {
-				fprintf(stderr, "%s: loss %u is not repaired\n", name, i);
+				fprintf(stderr, "%s: loss %u is not repaired\n", way->what, i);
 				exit(1);
 			}
 		samples_add(&s, measure_now_ns() - start);
-		tidy();
+		lose_tidy(path);
 		/* Whoever loses a path loses it after a while, and not in the repair. */
 		measure_sleep_us(200);
 	}
@@ -175,11 +109,11 @@ static void run(const char *name, int (*lose)(void), unsigned losses)
 	/* A loss that is no loss would look like a very quick repair. Two that come before
 	 * the guard has ended its turn are told as one, which few may be. */
 	if (losses_seen - seen < losses - losses / 50) {
-		fprintf(stderr, "%s: %u losses, of which the guard saw %u\n", name, losses,
+		fprintf(stderr, "%s: %u losses, of which the guard saw %u\n", way->what, losses,
 			losses_seen - seen);
 		exit(1);
 	}
-	printf("%-18s %7u %10s %10s %10s %10s  %u\n", name, losses,
+	printf("%-18s %7u %10s %10s %10s %10s  %u\n", way->what, losses,
 	       measure_text_ns(samples_at(&s, 0.5), text[0]),
 	       measure_text_ns(samples_at(&s, 0.9), text[1]),
 	       measure_text_ns(samples_at(&s, 0.99), text[2]),
@@ -231,12 +165,11 @@ int main(int argc, char **argv)
 	}
 	printf("%-18s %7s %10s %10s %10s %10s  %s\n", argv[1], "losses", "p50", "p90", "p99", "max",
 	       "re-bound");
-	run("unlink", lose_unlink, losses);
-	run("rename", lose_rename, losses);
-	run("directory removed", lose_directory, losses);
+	for (size_t i = 0; i < lose_way_count; i++)
+		run(&lose_ways[i], losses);
 	done = 1;
 	pthread_join(server, NULL);
 	kedge_guard_free(guard);
-	empty(dir);
+	lose_empty(dir);
 	return rmdir(dir) < 0;
 }

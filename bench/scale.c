@@ -8,9 +8,11 @@
  * shared out to several, each with a guard; the first line says how many.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +25,8 @@
 #include "kedge/guard.h"
 #include "measure.h"
 
-#define IDLE_S         20
+/* As long as the interval between safety looks, so that each window has one. */
+#define WINDOW_S       5
 #define ROUNDS         5
 #define FDS_EACH       3
 #define FDS_BESIDE     100
@@ -191,24 +194,52 @@ static void measure_losses(const struct worker *workers, unsigned n, unsigned pa
 	samples_free(&s);
 }
 
+/* How often each of @n guards woke up a second, in a window, in thousandths. */
+static uint64_t count_wakeups(struct worker *workers, unsigned n)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += atomic_exchange(&workers[i].wakeups, 0);
+	return sum * 1000 / n / WINDOW_S;
+}
+
+static uint64_t count_bytes(const struct worker *workers, unsigned n, unsigned paths)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		sum += workers[i].bytes;
+	return sum / paths;
+}
+
 /* At rest, that is after a safety look: what served the start is given back by then. */
 static void measure_idle(struct worker *workers, unsigned n, unsigned paths, struct worker *quiet)
 {
-	unsigned sum = 0;
-	size_t bytes = 0;
+	struct samples bytes = { 0 }, loud = { 0 };
+	uint64_t quiet_mhz = 0;
 
 	measure_sleep_us(1000000);
-	for (unsigned i = 0; i < n; i++)
-		workers[i].wakeups = 0;
-	quiet->wakeups = 0;
-	measure_sleep_us(IDLE_S * 1000000);
-	for (unsigned i = 0; i < n; i++) {
-		sum += workers[i].wakeups;
-		bytes += workers[i].bytes;
+	(void)count_wakeups(workers, n);
+	(void)count_wakeups(quiet, 1);
+	for (int i = 0; i < ROUNDS; i++) {
+		measure_sleep_us(WINDOW_S * 1000000);
+		samples_add(&loud, count_wakeups(workers, n));
+		samples_add(&bytes, count_bytes(workers, n, paths));
+		quiet_mhz += count_wakeups(quiet, 1);
 	}
-	printf("memory, each                  %zu bytes\n", bytes / paths);
-	printf("wake-ups of a guard, idle     %.2f /s; with no interval %.2f /s (in %d s)\n",
-	       (double)sum / n / IDLE_S, (double)quiet->wakeups / IDLE_S, IDLE_S);
+	samples_sort(&loud);
+	samples_sort(&bytes);
+	printf("memory, each                  %" PRIu64 " bytes (%" PRIu64 " to %" PRIu64
+	       ", %d times)\n",
+	       samples_at(&bytes, 0.5), samples_at(&bytes, 0), samples_at(&bytes, 1), ROUNDS);
+	printf("wake-ups of a guard, idle     %.2f /s (%.2f to %.2f, %d times %d s); with no "
+	       "interval %.2f /s\n",
+	       (double)samples_at(&loud, 0.5) / 1e3, (double)samples_at(&loud, 0) / 1e3,
+	       (double)samples_at(&loud, 1) / 1e3, ROUNDS, WINDOW_S,
+	       (double)quiet_mhz / ROUNDS / 1e3);
+	samples_free(&loud);
+	samples_free(&bytes);
 }
 
 static void measure_start(struct worker *workers, unsigned n, unsigned paths)
@@ -227,7 +258,8 @@ static void measure_start(struct worker *workers, unsigned n, unsigned paths)
 int main(int argc, char **argv)
 {
 	unsigned paths = argc > 1 ? (unsigned)atoi(argv[1]) : 10000;
-	unsigned room = (raise_limit(paths * FDS_EACH + FDS_BESIDE) - FDS_BESIDE) / FDS_EACH;
+	unsigned most = paths > QUIET_PATHS ? paths : QUIET_PATHS;
+	unsigned room = (raise_limit(most * FDS_EACH + FDS_BESIDE) - FDS_BESIDE) / FDS_EACH;
 	unsigned n = paths ? (paths + room - 1) / room : 0;
 	struct worker *workers = mmap(NULL, (n + 1) * sizeof(*workers), PROT_READ | PROT_WRITE,
 				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -249,7 +281,8 @@ int main(int argc, char **argv)
 	measure_losses(workers, n, paths);
 	worker_start(&workers[n]);
 	measure_idle(workers, n, paths, &workers[n]);
-	for (unsigned i = 0; i <= n; i++)
+	/* The last first: whoever was started later holds the ends of all before it. */
+	for (unsigned i = n + 1; i-- > 0;)
 		worker_stop(&workers[i]);
 	return rmdir(dir) < 0;
 }
