@@ -180,9 +180,25 @@ static int judge_path(struct guarded *g, struct node *ret, struct kedge_error *e
 	}
 }
 
+/*
+ * A stale socket is mounted at the path: ours, where we were killed while what was mounted
+ * over the path was repaired with a mount. No name can be renamed onto a mount point.
+ */
+static int publish_over_mount(struct guarded *g, struct kedge_error *error)
+{
+	int r = g->engine->options.mounting ? publish_mount(g, MOUNT_OVER) : -EPERM;
+
+	if (r < 0)
+		return error_set(
+			error, -EBUSY,
+			"cannot publish %s: a stale socket is mounted there: unmount it first",
+			g->path);
+	return 0;
+}
+
 static int publish_at_start(struct guarded *g, struct kedge_error *error)
 {
-	struct node there;
+	struct node there = { 0 };
 	int r = -EAGAIN;
 
 	for (int i = 0; i < START_TRIES && (r == -EAGAIN || r == PUBLISH_TAKEN); i++) {
@@ -193,6 +209,8 @@ static int publish_at_start(struct guarded *g, struct kedge_error *error)
 	}
 	if (r == -EXDEV)
 		return r;
+	if (r == -EBUSY && there.kind == NODE_SOCKET)
+		return publish_over_mount(g, error);
 	if (r != PUBLISH_DONE)
 		return error_set(error, r < 0 ? r : -EADDRINUSE, "cannot publish %s: %s", g->path,
 				 error_words(r < 0 ? r : -EADDRINUSE));

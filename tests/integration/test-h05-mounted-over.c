@@ -5,7 +5,9 @@
  */
 #include "fixture.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -241,6 +243,54 @@ static void mounted_into_a_container(struct fixture *f)
 	DO(umount2(box, 0));
 }
 
+/* The child's guard was killed with its mount at work, and nobody takes that away. */
+static void start_and_crash_mounted(struct fixture *f)
+{
+	pid_t pid;
+
+	own_mounts();
+	pid = fork_guard(f);
+	mount_tmpfs(f->dir, "mode=0755");
+	for (uint64_t until = now_ms() + CAP_MS; mounts_at(f->path) == 0;) {
+		assert_true(now_ms() < until);
+		usleep(1000);
+	}
+	kill_child(f, pid);
+	assert_int_equal(mounts_at(f->path), 1);
+}
+
+/* No name can be renamed onto a mount point, so the new listener is mounted above. */
+static void killed_and_started_again(struct fixture *f)
+{
+	start_and_crash_mounted(f);
+	start_listening(f, 1000);
+	guard_for(f, 100);
+	ASSERT_STORY(f, reachable(f) && is_identity(f->path, f->id));
+	assert_int_equal(who_answers(f, f->path), f->fd);
+	assert_int_equal(mounts_at(f->path), 2);
+	stop_guard(f);
+	assert_int_equal(mounts_at(f->path), 1);
+	DO(umount2(f->path, 0));
+	DO(unlink(f->path)); /* what the killed one had made to mount on */
+}
+
+static void killed_and_started_never_mounting(struct fixture *f)
+{
+	struct kedge_error error = KEDGE_ERROR_INIT;
+	int fd;
+
+	start_and_crash_mounted(f);
+	f->options.mounting = KEDGE_MOUNTING_NEVER;
+	start_guard(f, 1000);
+	assert_int_equal(kedge_guard_listen(f->guard, f->path, NULL, &fd, &error), -EBUSY);
+	assert_non_null(strstr(error.text, f->path));
+	assert_non_null(strstr(error.text, "unmount it first"));
+	assert_int_equal(mounts_at(f->path), 1);
+	DO(umount2(f->path, 0));
+	assert_int_equal(kedge_guard_listen(f->guard, f->path, NULL, &fd, NULL), 0);
+	assert_int_equal(mounts_at(f->path), 0);
+}
+
 static const struct test_case cases[] = {
 	{ "h05 over the directory", over_directory, ANYWHERE },
 	{ "h05 over the directory, then closed", over_directory_then_closed, ANYWHERE },
@@ -255,6 +305,8 @@ static const struct test_case cases[] = {
 	{ "h05 its file system mounted anew", file_system_mounted_anew, ON_TMPFS },
 	{ "h05 over a directory above", over_an_ancestor, ANYWHERE },
 	{ "h05 mounted into a container", mounted_into_a_container, ANYWHERE },
+	{ "h05 killed, and started again", killed_and_started_again, ANYWHERE },
+	{ "h05 killed, then never mounting", killed_and_started_never_mounting, ANYWHERE },
 	{ "h05 lets go of a file system", lets_go_of_a_file_system, ON_TMPFS },
 };
 
