@@ -352,11 +352,12 @@ static inline bool name_is(struct kedge_span key, bool plain, const char *name, 
 struct kedge_span json_member_named(struct kedge_span object, const char *name, size_t size)
 {
 	struct kedge_span found = { NULL, 0 }, key, value;
-	const char *end = object.data + object.size, *p;
+	const char *end, *p;
 	bool plain;
 
 	if (json_kind(object) != JSON_OBJECT)
 		return found;
+	end = object.data + object.size;
 	for (p = next_item(object, NULL); p; p = next_item(object, p)) {
 		p = take_name(p, end, &key, &plain);
 		p = take_value(p, end, &value);

@@ -278,6 +278,8 @@ static void test_members(void **state)
 	assert_true(json_string_is(value, "x\n"));
 	assert_int_equal(json_member(object, "c").size, 0);
 	assert_int_equal(json_member(kedge_span("[1]"), "a").size, 0);
+	/* Nothing at all has no members either, and no address: a sanitizer looks on. */
+	assert_int_equal(json_member((struct kedge_span){ NULL, 0 }, "a").size, 0);
 	assert_false(json_next_member(kedge_span("{ }"), &(const char *){ NULL }, &name, &value));
 }
 
