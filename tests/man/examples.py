@@ -172,7 +172,8 @@ def install_library(top):
     """libkedge.pc as it will be installed, and what it names, below @top."""
     pc = os.path.join(os.path.dirname(LIBRARY), "..", "meson-private")
     command = ["pkg-config", "--define-variable=prefix=" + top + "/usr"]
-    where = subprocess.run([*command, "--variable=libdir", pc + "/libkedge.pc"], check=True, text=True,
+    # By a name without blanks: some split their arguments once more.
+    where = subprocess.run([*command, "--variable=libdir", "./libkedge.pc"], check=True, text=True, cwd=pc,
                            stdout=subprocess.PIPE).stdout.strip()
     os.makedirs(where)
     os.makedirs(top + "/pc")
