@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 /* What is in flight may take so long after SIGTERM; a second signal ends it at once. */
 #define GRACE_DEFAULT_MS  2000
 #define ANSWER_DEFAULT_MS 30000
+
+/* What kedge/conn.h takes where nothing is said. */
+#define OUTPUT_BYTES_MAX_DEFAULT (INT64_C(64) << 20)
 
 /* The file. */
 
@@ -196,27 +200,6 @@ static int choose_services(struct settings *s, char **names, struct kedge_error 
 	return 0;
 }
 
-int settings_read(struct settings *settings, int argc, char **argv, struct kedge_error *error)
-{
-	int r;
-
-	settings->grace_ms = GRACE_DEFAULT_MS;
-	settings->answer_ms = ANSWER_DEFAULT_MS;
-	settings->log.level = KEDGE_LOG_INFO;
-	r = take_flags(settings, argc, argv, error);
-	if (r == 0)
-		r = choose_services(settings, argv + optind, error);
-	if (r == 0 && settings->config_file)
-		r = config_read(settings->config_file, settings_take_item, settings, error);
-	if (r == 0 && settings->mode == SETTINGS_CHECK && !settings->config_file)
-		r = error_set(error, -EINVAL, "serve: --check-config needs a --config FILE");
-	if (r == 0 && settings->general.socket && settings->chosen_count > 1)
-		r = error_set(error, -EINVAL,
-			      "--socket %s: one path for %zu servers; give --NAME-socket for each",
-			      settings->general.socket, settings->chosen_count);
-	return r;
-}
-
 void settings_deinit(struct settings *settings)
 {
 	for (size_t i = 0; i < settings->text_count; i++)
@@ -246,4 +229,44 @@ void settings_of(const struct settings *settings, const struct service *service,
 			memcpy((char *)ret + settings_table[i].offset,
 			       (const char *)own + settings_table[i].offset,
 			       settings_table[i].size);
+}
+
+/* Closed before it is paused: a client that reads slowly would lose its connection for nothing. */
+static int check_output(const struct settings *settings, const struct service *service,
+			struct kedge_error *error)
+{
+	struct server_settings own;
+	int64_t max;
+
+	settings_of(settings, service, &own);
+	max = own.output_bytes_max ? own.output_bytes_max : OUTPUT_BYTES_MAX_DEFAULT;
+	if (own.output_bytes_high <= max)
+		return 0;
+	return error_set(error, -EINVAL,
+			 "%s: output-bytes-high %" PRId64
+			 ": at most output-bytes-max, which is %" PRId64,
+			 service->name, own.output_bytes_high, max);
+}
+
+int settings_read(struct settings *settings, int argc, char **argv, struct kedge_error *error)
+{
+	int r;
+
+	settings->grace_ms = GRACE_DEFAULT_MS;
+	settings->answer_ms = ANSWER_DEFAULT_MS;
+	settings->log.level = KEDGE_LOG_INFO;
+	r = take_flags(settings, argc, argv, error);
+	if (r == 0)
+		r = choose_services(settings, argv + optind, error);
+	if (r == 0 && settings->config_file)
+		r = config_read(settings->config_file, settings_take_item, settings, error);
+	if (r == 0 && settings->mode == SETTINGS_CHECK && !settings->config_file)
+		r = error_set(error, -EINVAL, "serve: --check-config needs a --config FILE");
+	if (r == 0 && settings->general.socket && settings->chosen_count > 1)
+		r = error_set(error, -EINVAL,
+			      "--socket %s: one path for %zu servers; give --NAME-socket for each",
+			      settings->general.socket, settings->chosen_count);
+	for (size_t k = 0; r == 0 && k < service_count; k++)
+		r = check_output(settings, services[k], error);
+	return r;
 }

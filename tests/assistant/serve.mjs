@@ -122,6 +122,9 @@ test('bad command lines: one line, status 2', async (dir) => {
 		['all', '--assistant-mode', '9'], ['all', '--assistant-workspace', dir], ['all', '--nobody-mode', '0600'],
 		['all', '--grace-ms', '-1'], ['all', '--clients-max', '0'], ['all', '--message-bytes-max', '1'],
 		['all', '--gateway-socket', 'relative'], ['all', '--depth-max', '1025'], ['all', '--config', ''],
+		['all', '--output-bytes-high', '11', '--output-bytes-max', '10'],
+		['all', '--output-bytes-high', '11', '--assistant-output-bytes-max', '10'],
+		['gateway', '--gateway-output-bytes-high', '67108865'],
 		['all', '--answer-ms', '0'], ['all', '--mode', ''], ['all', '--interval', '99999999999999999999'],
 	];
 	for (const row of rows) {
