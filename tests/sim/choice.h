@@ -1,5 +1,6 @@
 /*
- * Simulation: the real planner and engine over a kernel in memory.
+ * Simulation: real code in a world in memory. Here the guard's planner and engine over a
+ * kernel; in rpc/ connections and callers over sockets. Either is run by main.c.
  *
  * Nothing here has a will of its own: whatever may happen this way or that way
  * is asked of choose(). One seed is one list of answers, and one list is one
