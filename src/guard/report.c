@@ -125,12 +125,20 @@ void report_plan(struct guarded *g, const struct plan *plan, const struct look *
 		g->state = plan->state;
 }
 
+/* The planner's own bound: its error alone would send whoever reads it to look for a mount. */
+static const char *blocked_detail(const struct plan *plan, int error)
+{
+	return plan->action == ACTION_BLOCK && error == -EBUSY
+		       ? "done as often as may be within a minute: left until that is over"
+		       : "";
+}
+
 static void report_failed(struct guarded *g, const struct plan *plan, int error, uint64_t now_ns)
 {
 	if (streak_fail(&g->streak, now_ns, error) != STREAK_REPORT)
 		return;
 	g->cause = plan->cause;
-	report(g->engine, g, KEDGE_EVENT_BLOCKED, error, "");
+	report(g->engine, g, KEDGE_EVENT_BLOCKED, error, blocked_detail(plan, error));
 }
 
 /* What an action that worked will be called when the path is back. */

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -173,6 +174,7 @@ static void again_and_again(struct fixture *f)
 	}
 	ASSERT_STORY(f, n == ASIDE_MAX + 1);
 	ASSERT_STORY(f, seen(f, KEDGE_EVENT_MOVED_ASIDE) == ASIDE_MAX);
+	ASSERT_STORY(f, strstr(f->record.last[KEDGE_EVENT_BLOCKED].detail, "within a minute"));
 	guard_for(f, 300);
 	assert_int_equal(count_names(f->dir, "x.sock.displaced."), ASIDE_MAX);
 	assert_true(is_identity(f->path, ids[n - 1]));
