@@ -46,8 +46,9 @@ const COMMANDS = {
 };
 
 process.on('message', async ({ n, command, argument }) => {
-	process.send({ n, value: (await COMMANDS[command](argument)) ?? null });
-	if (command === 'end') process.exit(0);
+	const value = (await COMMANDS[command](argument)) ?? null;
+	// An answer that is still on its way when the process ends is lost.
+	process.send({ n, value }, () => command === 'end' && process.exit(0));
 });
 // The channel closes when whoever started us is gone.
 process.on('disconnect', () => process.exit(0));
