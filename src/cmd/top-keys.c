@@ -53,7 +53,7 @@ size_t top_keys_next(const char *data, size_t size, enum top_keys_end end, int *
 		return size;
 	}
 	if (n == 1 && data[0] >= ' ' && data[0] < 0x7f)
-		*ret_key = data[0];
+		*ret_key = (unsigned char)data[0];
 	if (n == 1 && data[0] == '\033')
 		*ret_key = TOP_KEY_ESCAPE;
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
