@@ -101,6 +101,7 @@ function idler(soak) {
 export function cast(soak) {
 	const all = everything(soak, 'all');
 	const steady = everything(soak, 'steady');
+	steady.disturbed = true;
 	const keeper = durable(soak, 'keeper');
 	const disk = soak.disk ? durable(soak, 'disk', soak.disk.dir) : null;
 	const foreign = [redis(soak), nginx(soak)].filter(Boolean);

@@ -154,8 +154,8 @@ export class Thing {
 	}
 
 	anchors() {
-		return this.paths.reduce((n, p) => {
-			const dir = path.join(path.dirname(p.path), `.kedge-${process.getuid()}`);
+		return [...new Set(this.paths.map((p) => path.dirname(p.path)))].reduce((n, at) => {
+			const dir = path.join(at, `.kedge-${process.getuid()}`);
 			return n + list(dir).filter((name) => /\.sock\.\d+$|\.anchor/.test(name)).length;
 		}, 0);
 	}
