@@ -53,7 +53,10 @@ enum kedge_log_level {
  * @listen:        options of the path; may be all zero
  * @get_server:    the server's present listening descriptor, or -1: it has
  *                 shut down: the path is let go of, nothing is re-bound, and
- *                 it is asked again every interval_ms. The descriptor stays
+ *                 it is asked again every interval_ms. No event tells of a
+ *                 server that shuts down or comes back: with
+ *                 KEDGE_INTERVAL_NONE it says so itself, by
+ *                 kedge_watchdog_rebind_if_missing(). The descriptor stays
  *                 the server's. NULL: kedge makes the first listener.
  * @create_server: bind a new listener to @bind_path (at most 107 bytes: a
  *                 private name that kedge publishes afterwards), listen, and
@@ -106,7 +109,11 @@ KEDGE_PUBLIC int kedge_watchdog_stop(struct kedge_watchdog *watchdog);
 /**
  * kedge_watchdog_rebind_if_missing() - look now, and repair if it is lost
  *
- * Return: as kedge_guard_repair(); -ESHUTDOWN: stopped.
+ * The server is asked for anew: one that has shut down is let go of, and one
+ * that is back is taken up, by the watchdog's thread.
+ *
+ * Return: as kedge_guard_repair(); -ESHUTDOWN: stopped, or the server has shut
+ *         down, or it is back and about to be taken up.
  */
 KEDGE_PUBLIC int kedge_watchdog_rebind_if_missing(struct kedge_watchdog *watchdog);
 

@@ -218,9 +218,9 @@ static void repairs_when_asked(struct fixture *f)
 	assert_false(exists(f->path));
 }
 
-static void start_own_server(struct fixture *f)
+static void start_own_server_every(struct fixture *f, int64_t interval_ms)
 {
-	struct kedge_watchdog_options options = plain(f, 20);
+	struct kedge_watchdog_options options = plain(f, interval_ms);
 
 	options.get_server = get_server;
 	options.create_server = create_server;
@@ -229,6 +229,11 @@ static void start_own_server(struct fixture *f)
 	server.current = stranger_new(f, f->path);
 	assert_int_equal(kedge_watchdog_start(server.dog, NULL), 0);
 	f->fds_before = -1; /* what the server makes is the server's to close */
+}
+
+static void start_own_server(struct fixture *f)
+{
+	start_own_server_every(f, 20);
 }
 
 static void own_server(struct fixture *f)
@@ -245,6 +250,13 @@ static void own_server(struct fixture *f)
 	assert_true(server.creates >= server.rebinds);
 	WAIT_UNTIL(connects(f->path));
 	server.dog = kedge_watchdog_free(server.dog);
+}
+
+static int is_served(void)
+{
+	struct kedge_path_status status = { .size = sizeof(status) };
+
+	return kedge_watchdog_status(server.dog, &status) == 0;
 }
 
 /* A server that has shut down gets no new listener. */
@@ -279,6 +291,26 @@ static void own_server_let_go(struct fixture *f)
 	WAIT_UNTIL(kedge_watchdog_rebind_if_missing(server.dog) == 0);
 	DO(unlink(f->path));
 	WAIT_UNTIL(exists(f->path) && connects(f->path));
+	server.dog = kedge_watchdog_free(server.dog);
+}
+
+/* Without an interval nothing comes by to ask: the server says that it is gone, and back. */
+static void own_server_says_so(struct fixture *f)
+{
+	start_own_server_every(f, KEDGE_INTERVAL_NONE);
+	for (int i = 0; i < 3; i++) {
+		stranger_close(f, server.current);
+		server.current = -1;
+		assert_int_equal(kedge_watchdog_rebind_if_missing(server.dog), -ESHUTDOWN);
+		WAIT_UNTIL(!connects(f->path));
+		DO(unlink(f->path));
+		server.current = stranger_new(f, f->path);
+		assert_int_equal(kedge_watchdog_rebind_if_missing(server.dog), -ESHUTDOWN);
+		/* Taken up once, and not at the next asking. */
+		WAIT_UNTIL(is_served());
+		DO(unlink(f->path));
+		WAIT_UNTIL(exists(f->path) && connects(f->path));
+	}
 	server.dog = kedge_watchdog_free(server.dog);
 }
 
@@ -493,6 +525,7 @@ static const struct test_case cases[] = {
 	{ "watchdog of a server's own listener", own_server, ANYWHERE },
 	{ "watchdog of a server that is gone", own_server_gone, ANYWHERE },
 	{ "watchdog lets go of a server that is gone", own_server_let_go, ANYWHERE },
+	{ "watchdog without an interval, told by its server", own_server_says_so, ANYWHERE },
 	{ "watchdog in a forked child", in_a_forked_child, ANYWHERE },
 	{ "watchdog stopped in on_rebind", stopped_in_rebind, ANYWHERE },
 	{ "watchdog stopped in create_server", stopped_in_create, ANYWHERE },
