@@ -1,3 +1,4 @@
+#include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -36,6 +37,7 @@ _Noreturn void sim_fail(const char *format, ...)
 
 	va_start(arguments, format);
 	(void)vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
 	va_end(arguments);
 	print_error("%s\n", text);
 	_fail(__FILE__, __LINE__);
