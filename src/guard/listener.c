@@ -110,6 +110,25 @@ static int bind_at(struct guarded *g, const struct spare *at)
 	return fd < 0 ? fd : p->listener_dup(p->ctx, fd);
 }
 
+/*
+ * Whether the name led to what was bound when @l opened it. Whoever may write there may have
+ * been quicker; where we have no right to ask (CAP_NET_ADMIN) we have none over files of others.
+ */
+static bool opened_what_was_bound(const struct listener *l, const struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int handle = p->listener_handle(p->ctx, l->fd);
+	bool same = true;
+	struct node bound;
+
+	if (handle < 0)
+		return true;
+	if (p->stat_fd(p->ctx, handle, &bound) == 0)
+		same = node_same(&bound, &l->node);
+	p->close(p->ctx, handle);
+	return same;
+}
+
 /* Open, watch and dress what was bound; the watch first, while it may be read. */
 static int complete(struct listener *l, struct guarded *g, const struct spare *at)
 {
@@ -126,6 +145,10 @@ static int complete(struct listener *l, struct guarded *g, const struct spare *a
 	/* Where others may write, one of them may have been quicker: dress no file of theirs. */
 	if (l->node.kind != NODE_SOCKET)
 		return -ESTALE;
+	if (!opened_what_was_bound(l, g)) {
+		l->node = (struct node){ 0 };
+		return -EADDRINUSE;
+	}
 	(void)listener_watch(l, g);
 	if (c->set_owner)
 		r = p->set_owner(p->ctx, l->handle, c->uid, c->gid);
@@ -183,7 +206,7 @@ static int make_at_free_name(struct listener *l, struct guarded *g)
 		return r;
 	if (r >= 0)
 		r = complete(l, g, &at);
-	if (l->node.kind == NODE_NONE)
+	if (l->node.kind == NODE_NONE && r != -EADDRINUSE)
 		remove_unseen(g, &at);
 	/* The owner's callback may have closed the path: then nothing is published. */
 	return r >= 0 && g->closed ? -ESTALE : r;

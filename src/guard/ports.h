@@ -81,6 +81,9 @@ struct guard_ports {
 	/* The inode that a listener is bound to: -ENOTSOCK, -EINVAL: it does not listen,
 	 * or has no path; -EOPNOTSUPP: it cannot be told, so only its name may be compared. */
 	int (*listener_node)(void *ctx, int fd, const char *path, struct node *ret);
+	/* A handle to the inode that it is bound to, whatever its name leads to now: -EPERM, and
+	 * what else there may be: nobody tells us. */
+	int (*listener_handle)(void *ctx, int fd);
 	/* Where a listener of the caller's own making is to be bound: for its callback. */
 	int (*listener_bind_path)(void *ctx, int dir, const char *name, char *ret, size_t size);
 	/* 1: shut down, or no listener (any more); 0: it listens. */

@@ -1,4 +1,5 @@
 /* Calls on frames: bodies and streams both ways, cancel, what breaks the protocol. */
+#include "rpc/caller.h"
 #include "rpc/test-caller.h"
 
 #include <stdlib.h>
@@ -335,6 +336,24 @@ static void test_time_out_of_the_first_chunk(void **state)
 	rig_end(&rig);
 }
 
+/* Whoever reads from a socket says what time it is, and need not set a deadline by hand. */
+static void test_the_first_chunk_has_a_deadline_of_its_own(void **state)
+{
+	struct kedge_ask ask = rig_ask("m");
+	struct rig rig;
+
+	(void)state;
+	rig_begin(&rig, FRAMES);
+	ask.first_chunk_ms = 5;
+	assert_int_equal(kedge_caller_call(rig.caller, &ask, NULL), 0);
+	rig.caller->clock_ns = 1000;
+	feed_frame(&rig, "{\"id\":\"1\",\"headers\":{\"transfer-encoding\":\"chunked\"}}");
+	assert_true(kedge_caller_deadline(rig.caller) == 1000 + 5 * NSEC_PER_MSEC);
+	kedge_caller_expire(rig.caller, 1000 + 5 * NSEC_PER_MSEC);
+	rig_says(&rig, "m stream {\"transfer-encoding\":\"chunked\"}\nm timed-out\n");
+	rig_end(&rig);
+}
+
 static void test_loss_in_each_state(void **state)
 {
 	static const char *const headers[] = {
@@ -467,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_in_each_state),
 		cmocka_unit_test(test_cancel_from_a_chunk),
 		cmocka_unit_test(test_time_out_of_the_first_chunk),
+		cmocka_unit_test(test_the_first_chunk_has_a_deadline_of_its_own),
 		cmocka_unit_test(test_loss_in_each_state),
 		cmocka_unit_test(test_uploads),
 		cmocka_unit_test(test_headers),

@@ -270,14 +270,17 @@ int owner_take(const struct owner *owner, int pidfd)
 	return steal_fd(&fd);
 }
 
+int socket_inode(int fd)
+{
+	int handle = ioctl(fd, SIOCUNIXFILE);
+
+	return handle < 0 ? -errno : handle;
+}
+
 int owner_take_inode(const struct owner *owner, int pidfd)
 {
 	/* Closed again at once: with it we would keep a listener open that nobody serves. */
 	_cleanup_(fd_closep) int fd = owner_take(owner, pidfd);
-	int handle;
 
-	if (fd < 0)
-		return steal_fd(&fd);
-	handle = ioctl(fd, SIOCUNIXFILE);
-	return handle < 0 ? -errno : handle;
+	return fd < 0 ? steal_fd(&fd) : socket_inode(fd);
 }

@@ -92,6 +92,10 @@ bool owner_is_alive(int pidfd);
  */
 int owner_take(const struct owner *owner, int pidfd);
 
+/* A handle to the inode that a socket of our own is bound to: O_PATH, close-on-exec. Return:
+ * it; -EPERM: that takes CAP_NET_ADMIN; -ENOENT: bound to no path. */
+int socket_inode(int fd);
+
 /**
  * owner_take_inode() - a handle of the inode that an owner's socket is bound to
  * @pidfd: from owner_hold()

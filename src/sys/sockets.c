@@ -15,6 +15,7 @@
 #include "sys/diag.h"
 #include "sys/fdpath.h"
 #include "sys/files.h"
+#include "sys/owners.h"
 
 /* Short names for the moment between bind and rename: so many may be at it at once. */
 #define BRIEF_NAMES 16
@@ -104,6 +105,12 @@ static int sockets_listener_dup(void *ctx, int fd)
 
 	(void)ctx;
 	return copy < 0 ? -errno : copy;
+}
+
+static int sockets_listener_handle(void *ctx, int fd)
+{
+	(void)ctx;
+	return socket_inode(fd);
 }
 
 static int sockets_bind_path(void *ctx, int dir, const char *name, char *ret, size_t size)
@@ -279,6 +286,7 @@ void sockets_ports(struct guard_ports *ports)
 	ports->listener_listen = sockets_listener_listen;
 	ports->listener_dup = sockets_listener_dup;
 	ports->listener_node = sockets_listener_node;
+	ports->listener_handle = sockets_listener_handle;
 	ports->listener_bind_path = sockets_bind_path;
 	ports->listener_dead = sockets_listener_dead;
 	ports->listener_queued = sockets_listener_queued;

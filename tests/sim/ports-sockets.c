@@ -89,6 +89,22 @@ static int port_listener_node(void *ctx, int fd, const char *path, struct node *
 	return CALL(g, "listener_node", path, errors_node, false, listener_node(g, fd, path, ret));
 }
 
+static int bound_handle(struct guard_process *g, int fd)
+{
+	const struct socket *s = call_socket(g, fd);
+
+	if (g->os.actor.uid != 0)
+		return -EPERM;
+	return s->inode ? files_open(&g->os, (struct spot){ .inode = s->inode }) : -ENOENT;
+}
+
+static int port_listener_handle(void *ctx, int fd)
+{
+	struct guard_process *g = ctx;
+
+	return CALL(g, "listener_handle", "", errors_open, false, bound_handle(g, fd));
+}
+
 static int port_bind_path(void *ctx, int dir, const char *name, char *ret, size_t size)
 {
 	struct guard_process *g = ctx;
@@ -236,6 +252,7 @@ void ports_of_sockets(struct guard_ports *ports)
 	ports->listener_listen = port_listener_listen;
 	ports->listener_dup = port_listener_dup;
 	ports->listener_node = port_listener_node;
+	ports->listener_handle = port_listener_handle;
 	ports->listener_bind_path = port_bind_path;
 	ports->listener_dead = port_listener_dead;
 	ports->listener_queued = port_listener_queued;

@@ -125,6 +125,25 @@ static void test_bound_and_never_seen(void **state)
 	}
 }
 
+static void replace_by_a_socket(void)
+{
+	world_unlink(ANCHORS "/s.1");
+	world_stale(ANCHORS "/s.1");
+}
+
+/* The name leads to another socket by the time that it is opened: that one is not dressed,
+ * listened for, or removed. */
+static void test_bound_and_replaced_before_it_is_seen(void **state)
+{
+	(void)state;
+	steps_begin(NULL);
+	steps_upset((struct upset[]){ { "handle_open", .world = replace_by_a_socket }, { 0 } });
+	assert_int_equal(steps_add(PATH, NULL), -EADDRINUSE);
+	assert_non_null(world_at(ANCHORS "/s.1"));
+	assert_null(world_at(PATH));
+	steps_end();
+}
+
 static void test_bound_and_never_seen_nor_to_be_looked_at(void **state)
 {
 	(void)state;
@@ -251,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_a_name_too_long_to_be_handed_out),
 		cmocka_unit_test(test_every_private_name_is_taken),
 		cmocka_unit_test(test_bound_and_never_seen),
+		cmocka_unit_test(test_bound_and_replaced_before_it_is_seen),
 		cmocka_unit_test(test_bound_and_never_seen_nor_to_be_looked_at),
 		cmocka_unit_test(test_a_name_that_is_taken_at_the_bind),
 		cmocka_unit_test(test_adopted_and_replaced_meanwhile),
