@@ -101,12 +101,6 @@ test('nobody holds the listener: it is in flight in a message', async (dir) => {
 	same(await d.say('drop'), ['ok']);
 	await g.saw('withdrawn');
 	same(exists(socket), false);
-	// The same where the path was never lost.
-	const next = await daemon(socket);
-	await g.saw('listening', 2);
-	same(await next.say('send'), ['ok']);
-	await next.say('drop');
-	await g.saw('awaited', 2);
 });
 
 test('its directory is made anew, and it listens there before it lets go of the old one',
