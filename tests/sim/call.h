@@ -22,6 +22,10 @@ int call_leave(struct guard_process *g, const char *call, const char *name, int 
 struct spot call_dir(struct guard_process *g, int fd);
 struct socket *call_socket(struct guard_process *g, int fd);
 
+/* guard_ports.now_ns and .uid. */
+uint64_t call_now(void *ctx);
+uint32_t call_uid(void *ctx);
+
 /* ports-files.c, ports-sockets.c: fill in their part of the table. */
 void ports_of_files(struct guard_ports *ports);
 void ports_of_sockets(struct guard_ports *ports);

@@ -33,37 +33,6 @@ int call_leave(struct guard_process *g, const char *call, const char *name, int 
 	return r;
 }
 
-struct spot call_dir(struct guard_process *g, int fd)
-{
-	const struct file *f = files_get(&g->os, fd);
-
-	if (!f || f->kind != FILE_PATH)
-		sim_fail("descriptor %d is used, and is none of a directory", fd);
-	return f->spot;
-}
-
-struct socket *call_socket(struct guard_process *g, int fd)
-{
-	const struct file *f = files_get(&g->os, fd);
-
-	if (!f || f->kind != FILE_SOCKET)
-		sim_fail("descriptor %d is used, and is no socket", fd);
-	return f->socket;
-}
-
-static uint64_t port_now(void *ctx)
-{
-	(void)ctx;
-	return kernel.now_ns;
-}
-
-static uint32_t port_uid(void *ctx)
-{
-	const struct guard_process *g = ctx;
-
-	return g->os.actor.uid;
-}
-
 static void port_pause(void *ctx, uint64_t ns)
 {
 	struct guard_process *g = ctx;
@@ -77,7 +46,7 @@ static void port_pause(void *ctx, uint64_t ns)
 struct guard_ports ports_of(struct guard_process *g)
 {
 	struct guard_ports ports = {
-		.ctx = g, .now_ns = port_now, .uid = port_uid, .pause = port_pause
+		.ctx = g, .now_ns = call_now, .uid = call_uid, .pause = port_pause
 	};
 
 	ports_of_files(&ports);

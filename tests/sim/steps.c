@@ -166,35 +166,6 @@ int call_leave(struct guard_process *g, const char *call, const char *name, int 
 	return r;
 }
 
-struct spot call_dir(struct guard_process *g, int fd)
-{
-	const struct file *f = files_get(&g->os, fd);
-
-	if (!f || f->kind != FILE_PATH)
-		sim_fail("descriptor %d is used, and is none of a directory", fd);
-	return f->spot;
-}
-
-struct socket *call_socket(struct guard_process *g, int fd)
-{
-	const struct file *f = files_get(&g->os, fd);
-
-	if (!f || f->kind != FILE_SOCKET)
-		sim_fail("descriptor %d is used, and is no socket", fd);
-	return f->socket;
-}
-
-static uint64_t port_now(void *ctx)
-{
-	(void)ctx;
-	return kernel.now_ns;
-}
-
-static uint32_t port_uid(void *ctx)
-{
-	return ((const struct guard_process *)ctx)->os.actor.uid;
-}
-
 static void port_pause(void *ctx, uint64_t ns)
 {
 	(void)call_enter(ctx, "pause", NULL, false);
@@ -236,7 +207,7 @@ void steps_begin(const struct steps_options *wanted)
 	kernel.processes[0] = &ME->os;
 	world_mkdir("/run", 0755, options.uid);
 	ports = (struct guard_ports){
-		.ctx = ME, .now_ns = port_now, .uid = port_uid, .pause = port_pause
+		.ctx = ME, .now_ns = call_now, .uid = call_uid, .pause = port_pause
 	};
 	ports_of_files(&ports);
 	ports_of_sockets(&ports);
@@ -293,6 +264,17 @@ int steps_add(const char *path, struct guarded **ret)
 {
 	return steps_add_as(
 		path, &(struct listen_config){ .spec = { .backlog = 16, .mode = 0600 } }, -1, ret);
+}
+
+void steps_refused(const char *path, int error, int names)
+{
+	struct guarded *g;
+
+	assert_int_equal(steps_add(path, &g), error);
+	assert_null(g);
+	assert_non_null(strstr(told.refusal, path));
+	assert_int_equal(names_in("/run"), names);
+	steps_end();
 }
 
 static void pass_events_on(void)

@@ -80,6 +80,10 @@ int steps_add(const char *path, struct guarded **ret);
 int steps_add_as(const char *path, const struct listen_config *config, int adopted_fd,
 		 struct guarded **ret);
 
+/* Guarding @path is refused with @error, in words that name it, and nothing is left below /run
+ * but @names. Then the end of it. */
+void steps_refused(const char *path, int error, int names);
+
 /* Pass the events on and run the engine, at this moment. */
 void steps_turn(void);
 /* The same, and whatever is due within @ns. */

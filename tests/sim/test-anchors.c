@@ -197,24 +197,12 @@ static void test_same_anchor_directories(void **state)
 	steps_end();
 }
 
-/* Refused, in words that name the path, and nothing is left below /run but @names. */
-static void refused(const char *path, int error, int names)
-{
-	struct guarded *g;
-
-	assert_int_equal(steps_add(path, &g), error);
-	assert_null(g);
-	assert_non_null(strstr(told.refusal, path));
-	assert_int_equal(names_in("/run"), names);
-	steps_end();
-}
-
 static void test_a_lock_that_does_not_stay(void **state)
 {
 	(void)state;
 	steps_begin(NULL);
 	steps_upset((struct upset[]){ { "lock_open", .error = -ENOENT, .times = 8 }, { 0 } });
-	refused(PATH, -ENOENT, 0);
+	steps_refused(PATH, -ENOENT, 0);
 }
 
 static void test_a_lock_is_taken_once(void **state)

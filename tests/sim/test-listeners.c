@@ -12,24 +12,12 @@
 
 #include "steps.h"
 
-/* Refused, in words that name the path, and nothing is left below /run but @names. */
-static void refused(const char *path, int error, int names)
-{
-	struct guarded *g;
-
-	assert_int_equal(steps_add(path, &g), error);
-	assert_null(g);
-	assert_non_null(strstr(told.refusal, path));
-	assert_int_equal(names_in("/run"), names);
-	steps_end();
-}
-
 static void test_a_path_that_is_always_taken(void **state)
 {
 	(void)state;
 	steps_begin(NULL);
 	steps_upset((struct upset[]){ { "link", .error = -EEXIST, .times = 8 }, { 0 } });
-	refused(PATH, -EADDRINUSE, 0);
+	steps_refused(PATH, -EADDRINUSE, 0);
 }
 
 static void test_a_path_that_cannot_be_made(void **state)
@@ -37,7 +25,7 @@ static void test_a_path_that_cannot_be_made(void **state)
 	(void)state;
 	steps_begin(NULL);
 	steps_upset((struct upset[]){ { "link", .error = -ENOSPC }, { 0 } });
-	refused(PATH, -ENOSPC, 0);
+	steps_refused(PATH, -ENOSPC, 0);
 }
 
 static void test_an_owner_that_cannot_be_given(void **state)
@@ -160,7 +148,7 @@ static void test_a_name_that_is_taken_at_the_bind(void **state)
 	(void)state;
 	steps_begin(NULL);
 	steps_upset((struct upset[]){ { "listener_make", .error = -EADDRINUSE }, { 0 } });
-	refused(PATH, -EADDRINUSE, 0);
+	steps_refused(PATH, -EADDRINUSE, 0);
 }
 
 static void replace_adopted_by_a_file(void)
