@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "guard/anchor.h"
 #include "sys/fdpath.h"
+#include "sys/world.h"
 
 static int errno_or(int r)
 {
@@ -214,7 +215,7 @@ static int files_lock_open(void *ctx, int dir, const char *name)
  * it may be: names are in the file system's journal whenever anybody syncs, and what a file
  * holds is not. So a note is good for one run of the machine, and costs no fsync().
  */
-static void read_boot_id(char ret[static BOOT_ID_BYTES])
+void files_boot_id(char ret[static BOOT_ID_BYTES])
 {
 	_cleanup_(fd_closep) int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, ret, BOOT_ID_BYTES - 1);
@@ -240,29 +241,26 @@ void files_lock_note(const char *text, const char *boot, struct lock_note *ret)
 
 static int files_lock_read(void *ctx, int fd, struct lock_note *ret)
 {
-	char text[LOCK_NOTE_MAX + 1], boot[BOOT_ID_BYTES];
+	const struct world *w = ctx;
+	char text[LOCK_NOTE_MAX + 1];
 	ssize_t n = pread(fd, text, LOCK_NOTE_MAX, 0);
 
-	(void)ctx;
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	read_boot_id(boot);
-	files_lock_note(text, boot, ret);
+	files_lock_note(text, w->boot_id, ret);
 	return 0;
 }
 
 static int files_lock_write(void *ctx, int fd, const struct lock_note *note)
 {
 	_cleanup_(fd_closep) int writer = -EBADF;
-	char text[LOCK_NOTE_MAX], boot[BOOT_ID_BYTES];
-	int n;
-
-	(void)ctx;
-	read_boot_id(boot);
+	const struct world *w = ctx;
+	char text[LOCK_NOTE_MAX];
 	/* One fixed width, so that a shorter note leaves nothing of a longer one. */
-	n = snprintf(text, sizeof(text), "%20" PRIu64 " %20" PRIu64 " %-36s\n", note->low,
-		     note->high, boot);
+	int n = snprintf(text, sizeof(text), "%20" PRIu64 " %20" PRIu64 " %-36s\n", note->low,
+			 note->high, w->boot_id);
+
 	/* Opened for this write only: a file held open for writing would forbid whoever
 	 * runs the machine to remount the file system read-only. */
 	writer = open(fd_path(fd).text, O_WRONLY | O_CLOEXEC);

@@ -120,6 +120,7 @@ int world_open(struct world *w)
 	*w = (struct world){
 		.inotify = -EBADF, .mounts_wake = -EBADF, .mounts_read = -EBADF, .uid = geteuid()
 	};
+	files_boot_id(w->boot_id);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll < 0)
 		return -errno;

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "guard/ports.h"
+#include "sys/files.h"
 
 struct world {
 	int epoll;
@@ -19,6 +20,7 @@ struct world {
 	 */
 	int mounts_wake, mounts_read;
 	uint32_t uid;
+	char boot_id[BOOT_ID_BYTES]; /* asked once: a lock note is read and written for each path */
 };
 
 /* What came in; called by world_read(). */
