@@ -16,8 +16,13 @@ void error_fill(struct kedge_error *error, int code, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
-	/* Paths come from outside: one with a line end in it must not make two lines. */
-	for (unsigned char *c = (unsigned char *)error->text; *c; c++)
+	/* Paths come from outside. */
+	error_clean(error->text);
+}
+
+void error_clean(char *text)
+{
+	for (unsigned char *c = (unsigned char *)text; *c; c++)
 		if (*c < 0x20 || *c == 0x7f)
 			*c = '?';
 }

@@ -21,6 +21,10 @@ void error_fill(struct kedge_error *error, int code, const char *format, ...)
 		_code;                                                                             \
 	})
 
+/* Make one line of @text, in place, that plays with nobody's terminal: control characters become
+ * '?'. */
+void error_clean(char *text);
+
 /* The words for a negative (or positive) errno value; never NULL, any thread. */
 const char *error_words(int code);
 

@@ -4,24 +4,15 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/time.h"
 #include "cmd/control.h"
+#include "sys/clock.h"
 #include "sys/process.h"
 
 /* Prometheus scrapes each 15 s by default. */
 #define METRICS_MS 15000
-
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / (long)NSEC_PER_MSEC;
-}
 
 int account_init(struct account *a, struct log *log, const char *metrics_file)
 {
@@ -40,7 +31,7 @@ void account_keep(struct account *a, const struct kedge_event *event, const stru
 
 	if (by)
 		actor = (struct ledger_actor){ by->pid, by->uid, by->comm, by->exe };
-	ledger_note(a->ledger, event, by ? &actor : NULL, wall_ms());
+	ledger_note(a->ledger, event, by ? &actor : NULL, realtime_ms());
 }
 
 void account_note(struct account *a, const struct kedge_event *event, const struct process *by)

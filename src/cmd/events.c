@@ -5,13 +5,13 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "cmd/command.h"
 #include "cmd/control.h"
 #include "cmd/happened.h"
+#include "sys/clock.h"
 #include "wire/json.h"
 
 /* Kedges that are followed at a time. */
@@ -35,14 +35,6 @@ struct follow {
 	struct peer peers[PEERS_MAX];
 	size_t count;
 };
-
-static int64_t wall_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void print_event(struct kedge_span event, pid_t guard, const struct events_options *o)
 {
@@ -188,7 +180,7 @@ static int parse_since(const char *text, int64_t *ret_ms)
 			continue;
 		if (parse_number(number, 0, 1000000, &value) < 0)
 			return -EINVAL;
-		*ret_ms = wall_ms() - value * units[i].ms;
+		*ret_ms = realtime_ms() - value * units[i].ms;
 		return 0;
 	}
 	return -EINVAL;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
 #include "sys/diag.h"
@@ -43,7 +42,7 @@ static size_t find_first(const struct diag_list *list, uint32_t inode)
  */
 static const struct diag_socket *find_listener(const struct diag_list *list, const struct stat *st)
 {
-	uint32_t device = (uint32_t)(major(st->st_dev) << 20 | minor(st->st_dev));
+	uint32_t device = diag_device(st->st_dev);
 	const struct diag_socket *only = NULL;
 	size_t candidates = 0;
 

@@ -6,16 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "cmd/command.h"
-
-/* What was given may hold any byte: a line end must not make two lines of one, nor anything
- * play with the terminal. */
-static void clean(char *text)
-{
-	for (unsigned char *c = (unsigned char *)text; *c; c++)
-		if (*c < 0x20 || *c == 0x7f)
-			*c = '?';
-}
 
 void usage_complain(const char *format, ...)
 {
@@ -26,8 +18,9 @@ void usage_complain(const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
 	va_end(args);
+	/* What was given may hold any byte. */
 	if (text)
-		clean(text);
+		error_clean(text);
 	(void)fprintf(stderr, "kedge: %s\n", text ? text : format);
 }
 

@@ -112,8 +112,7 @@ int diag_by_socket(uint32_t socket_inode, struct diag_socket *ret)
 	return 0;
 }
 
-/* As the kernel has it inside. */
-static uint32_t kernel_device(dev_t device)
+uint32_t diag_device(dev_t device)
 {
 	return (uint32_t)(major(device) << 20 | minor(device));
 }
@@ -121,7 +120,7 @@ static uint32_t kernel_device(dev_t device)
 bool diag_is_at(const struct diag_socket *s, dev_t device, ino_t inode)
 {
 	return s->has_path && s->path_inode == (uint32_t)inode &&
-	       (s->path_device == kernel_device(device) || major(device) == 0);
+	       (s->path_device == diag_device(device) || major(device) == 0);
 }
 
 /* What a search does with each socket. Return: 0: go on; 1: enough; negative: fail. */
@@ -172,7 +171,7 @@ static int visit_search(const struct diag_socket *s, void *userdata)
 	struct diag_search *search = userdata;
 
 	if (!diag_is_at(s, search->device, search->inode) ||
-	    (search->exact && s->path_device != kernel_device(search->device)))
+	    (search->exact && s->path_device != diag_device(search->device)))
 		return 0;
 	/* An accepted connection carries its listener's inode, and may outlive it. */
 	if (s->state == DIAG_STATE_ESTABLISHED && s->type != SOCK_DGRAM)

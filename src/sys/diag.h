@@ -33,6 +33,9 @@ int diag_by_path(dev_t device, ino_t inode, struct diag_socket *ret);
  * from 1 and stat() tells the true device. @fd: may be O_PATH. Return: as diag_by_path(). */
 int diag_by_file(int fd, struct diag_socket *ret);
 
+/* A device as the kernel has it inside. */
+uint32_t diag_device(dev_t device);
+
 /* Whether @s is bound to that inode. Device numbers of btrfs and overlayfs differ
  * between stat() and sock_diag; there the inode must do. */
 bool diag_is_at(const struct diag_socket *s, dev_t device, ino_t inode);

@@ -111,22 +111,27 @@ static bool threads_busy(int process)
 	return busy;
 }
 
+/* Whether the link of a descriptor names that socket. */
+static bool is_socket(int dir, const char *name, uint32_t socket_inode)
+{
+	char link[64];
+	ssize_t n = readlinkat(dir, name, link, sizeof(link) - 1);
+
+	link[n > 0 ? n : 0] = '\0';
+	return socket_inode && procfs_link_socket(link) == socket_inode;
+}
+
 bool process_holds(pid_t pid, uint32_t socket_inode)
 {
-	char path[64], wanted[32], link[64];
+	char path[64];
 	const struct dirent *entry;
 	bool found = false;
 	DIR *fds;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	(void)snprintf(wanted, sizeof(wanted), "socket:[%u]", socket_inode);
 	fds = opendir(path);
-	while (fds && !found && (entry = readdir(fds))) {
-		ssize_t n = readlinkat(dirfd(fds), entry->d_name, link, sizeof(link) - 1);
-
-		link[n > 0 ? n : 0] = '\0';
-		found = strcmp(link, wanted) == 0;
-	}
+	while (fds && !found && (entry = readdir(fds)))
+		found = is_socket(dirfd(fds), entry->d_name, socket_inode);
 	if (fds)
 		closedir(fds);
 	return found;
@@ -134,14 +139,10 @@ bool process_holds(pid_t pid, uint32_t socket_inode)
 
 bool process_holds_at(pid_t pid, int fd, uint32_t socket_inode)
 {
-	char path[64], wanted[32], link[64];
-	ssize_t n;
+	char path[64];
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
-	(void)snprintf(wanted, sizeof(wanted), "socket:[%u]", socket_inode);
-	n = readlink(path, link, sizeof(link) - 1);
-	link[n > 0 ? n : 0] = '\0';
-	return strcmp(link, wanted) == 0;
+	return is_socket(AT_FDCWD, path, socket_inode);
 }
 
 bool process_busy(pid_t pid)

@@ -241,7 +241,7 @@ static int address_of(int dir, const char *name, struct sockaddr_un *ret, int *r
 	*ret_handle = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (*ret_handle < 0)
 		return -errno;
-	(void)snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d", *ret_handle);
+	strcpy(ret->sun_path, fd_path(*ret_handle).text);
 	return 0;
 }
 
