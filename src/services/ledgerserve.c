@@ -4,17 +4,10 @@
 #include "kedge/server.h"
 #include "services/ledgerbook.h"
 #include "services/params.h"
+#include "services/service.h"
 #include "wire/json.h"
 
 #define PUSH_NAME "sockets_event"
-
-static void reply(const struct kedge_call *call, const struct buf *b, int result)
-{
-	if (result < 0)
-		(void)kedge_call_refuse(call, 500, "out of memory");
-	else
-		(void)kedge_call_reply(call, buf_span(b));
-}
 
 /* No params at all are as good as none of them. */
 static bool has_member(const struct kedge_call *call, const char *name)
@@ -31,9 +24,9 @@ static void answer_status(const struct kedge_call *call, void *userdata)
 
 	params_init(&p, call);
 	if (!has_member(call, "path"))
-		reply(call, &b, ledger_append_status(&b, userdata, NULL));
+		service_reply(call, &b, ledger_append_status(&b, userdata, NULL));
 	else if (params_string(&p, "path", PARAMS_NOT_EMPTY, &path, &size))
-		reply(call, &b, ledger_append_status(&b, userdata, path));
+		service_reply(call, &b, ledger_append_status(&b, userdata, path));
 	else
 		(void)params_refused(&p, call);
 	params_deinit(&p);
@@ -80,7 +73,7 @@ static void answer_events(const struct kedge_call *call, void *userdata)
 	else {
 		choice.most = (size_t)most;
 		choice.path = path;
-		reply(call, &b, ledger_append_events(&b, userdata, &choice));
+		service_reply(call, &b, ledger_append_events(&b, userdata, &choice));
 	}
 	params_deinit(&p);
 }
@@ -92,7 +85,7 @@ static void answer_metrics(const struct kedge_call *call, void *userdata)
 
 	if (r == 0)
 		r = json_append_string(&b, buf_span(&text));
-	reply(call, &b, r);
+	service_reply(call, &b, r);
 }
 
 static void push(const struct ledger_event *event, void *userdata)

@@ -21,6 +21,14 @@ const struct service *service_find(const char *name)
 	return NULL;
 }
 
+void service_reply(const struct kedge_call *call, const struct buf *b, int r)
+{
+	if (r < 0)
+		(void)kedge_call_refuse(call, 500, "out of memory");
+	else
+		(void)kedge_call_reply(call, buf_span(b));
+}
+
 void service_echo(const struct kedge_call *call, void *userdata)
 {
 	struct kedge_span value = json_member(call->params, "value");

@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "wire/json.h"
 
 static void get_route_schema(const struct kedge_call *call, void *userdata);
 
@@ -68,10 +67,7 @@ static void get_route_schema(const struct kedge_call *call, void *userdata)
 	}
 	if (r == 0)
 		r = buf_append(&b, "]", 1);
-	if (r < 0)
-		(void)kedge_call_refuse(call, 500, "out of memory");
-	else
-		(void)kedge_call_reply(call, buf_span(&b));
+	service_reply(call, &b, r);
 }
 
 static int add_methods(struct assistant *a)

@@ -9,14 +9,6 @@
 #include "sys/clock.h"
 #include "wire/json.h"
 
-static void reply(const struct kedge_call *call, const struct buf *b, int r)
-{
-	if (r < 0)
-		(void)kedge_call_refuse(call, 500, "out of memory");
-	else
-		(void)kedge_call_reply(call, buf_span(b));
-}
-
 static int append_socket(struct buf *b, const struct service_socket *s)
 {
 	struct kedge_path_status status = { .size = sizeof(status) };
@@ -51,7 +43,7 @@ void assistant_health(const struct kedge_call *call, void *userdata)
 	}
 	if (r == 0)
 		r = buf_append(&b, "]}", 2);
-	reply(call, &b, r);
+	service_reply(call, &b, r);
 }
 
 void assistant_sockets_status(const struct kedge_call *call, void *userdata)
@@ -68,7 +60,7 @@ void assistant_sockets_status(const struct kedge_call *call, void *userdata)
 	if (json_member(p.object, "path").size)
 		(void)params_string(&p, "path", PARAMS_NOT_EMPTY, &path, &size);
 	if (!params_refused(&p, call))
-		reply(call, &b, ledger_append_status(&b, a->context.shared->ledger, path));
+		service_reply(call, &b, ledger_append_status(&b, a->context.shared->ledger, path));
 	params_deinit(&p);
 }
 
