@@ -359,6 +359,7 @@ static void on_done(uv_async_t *async)
 {
 	struct store *s = async->data;
 	struct list done = LIST_INIT(done);
+	bool followed = false;
 	struct list *it;
 
 	(void)pthread_mutex_lock(&s->lock);
@@ -369,8 +370,11 @@ static void on_done(uv_async_t *async)
 		struct job *job = list_entry(it, struct job, link);
 
 		list_unlink(it);
-		if (!job->outcome.error)
+		/* Once for all that are done: it is a stat(2). */
+		if (!job->outcome.error && !followed) {
 			follow_writer(s);
+			followed = true;
+		}
 		s->waiting--;
 		(void)count_write(s, &job->write, -1);
 		if (s->waiting == 0)
