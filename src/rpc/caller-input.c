@@ -4,8 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ROOM_BYTES         65536
-#define FRAME_HEADER_BYTES 4
+#define ROOM_BYTES 65536
 
 /*
  * Each take_*() works on a buffer that is taken out of the caller while
@@ -28,13 +27,6 @@ static int take_line(struct kedge_caller *c, struct buf *in)
 	r = caller_take_message(c, (struct kedge_span){ buf_front(in), size });
 	buf_consume(in, size + 1);
 	return r < 0 ? r : 1;
-}
-
-static size_t get_length(const char *header)
-{
-	const unsigned char *h = (const unsigned char *)header;
-
-	return (size_t)h[0] << 24 | (size_t)h[1] << 16 | (size_t)h[2] << 8 | h[3];
 }
 
 /* A frame's bytes as far as they are there. */
@@ -88,7 +80,7 @@ static int take_frame(struct kedge_caller *c, struct buf *in)
 		return take_piece(c, in);
 	if (buf_size(in) < FRAME_HEADER_BYTES)
 		return 0;
-	length = get_length(buf_front(in));
+	length = frame_get_length(buf_front(in));
 	if (length > CALLER_FRAME_MAX)
 		return -EPROTO; /* text: the server speaks lines */
 	if (c->expect == CALLER_EXPECT_MESSAGE && length > c->limits.message_bytes_max)

@@ -10,16 +10,8 @@
 #include "rpc/answer.h"
 #include "wire/json.h"
 
-#define FRAME_HEADER_BYTES 4
-
 /* What an envelope has beside texts of the caller's: names, id, braces. */
 #define ENVELOPE_BYTES_MAX 256
-
-static void put_length(char *to, size_t length)
-{
-	for (int i = 0; i < FRAME_HEADER_BYTES; i++)
-		to[i] = (char)(length >> (8 * (FRAME_HEADER_BYTES - 1 - i)));
-}
 
 /* Chunks carry no id: what is said while a body is under way has to wait. */
 static struct buf *lane(struct kedge_caller *c)
@@ -73,7 +65,7 @@ static int end_message(struct kedge_caller *c, struct buf *b, size_t start)
 		return buf_append(b, "\n", 1);
 	if (length > CALLER_FRAME_MAX)
 		return -ENOBUFS;
-	put_length(buf_front(b) + start, length);
+	frame_put_length(buf_front(b) + start, length);
 	return 0;
 }
 
@@ -84,7 +76,7 @@ static int append_frame(struct buf *b, struct kedge_span bytes)
 
 	if (bytes.size > CALLER_FRAME_MAX)
 		return -ENOBUFS;
-	put_length(header, bytes.size);
+	frame_put_length(header, bytes.size);
 	r = buf_append(b, header, sizeof(header));
 	return r < 0 ? r : buf_append(b, bytes.data, bytes.size);
 }

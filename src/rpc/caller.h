@@ -14,13 +14,13 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "kedge/client.h"
+#include "rpc/frame.h"
 
 #define CALLER_CALLS_MAX   65536u
 #define CALLER_OUTPUT_MAX  ((size_t)64 << 20)
 #define CALLER_MESSAGE_MAX ((size_t)64 << 20)
 
-/* The first byte of a frame must not look like the '{' of a line. */
-#define CALLER_FRAME_MAX ((size_t)0x7B000000 - 1)
+#define CALLER_FRAME_MAX ((size_t)FRAME_BYTES_MAX)
 
 /* What the next frame is. */
 enum caller_expect {

@@ -20,17 +20,12 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "rpc/frame.h"
 #include "rpc/spares.h"
 #include "rpc/tickets.h"
 
 /* Memory that an idle connection keeps, in each of its buffers. */
 #define CONN_IDLE_BYTES 32768
-
-/* Frames are shorter: the first byte of a length must not be a '{'. */
-#define FRAME_BYTES_MAX UINT32_C(0x7AFFFFFF)
-
-/* A frame's length. */
-#define FRAME_HEADER_BYTES 4
 
 /* What is expected at the front of the input. */
 enum input_state {

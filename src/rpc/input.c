@@ -98,11 +98,9 @@ static bool step_first_byte(struct kedge_conn *conn)
 /* The length of the frame at the front. Return: false: it has not come yet. */
 static bool frame_size(const struct kedge_conn *conn, uint32_t *ret_size)
 {
-	const unsigned char *p = (const unsigned char *)buf_front(&conn->in.buf);
-
 	if (buf_size(&conn->in.buf) < FRAME_HEADER_BYTES)
 		return false;
-	*ret_size = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+	*ret_size = frame_get_length(buf_front(&conn->in.buf));
 	return true;
 }
 

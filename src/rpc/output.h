@@ -18,14 +18,6 @@ struct message {
 	int r;
 };
 
-static inline void frame_put_length(char *to, size_t size)
-{
-	to[0] = (char)(size >> 24);
-	to[1] = (char)(size >> 16);
-	to[2] = (char)(size >> 8);
-	to[3] = (char)size;
-}
-
 /* One frame with these bytes, straight to @to. Return: 0, or -ENOMEM. */
 int frame_append(struct buf *to, struct kedge_span bytes);
 
