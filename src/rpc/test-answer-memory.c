@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "rpc/answer.h"
+#include "rpc/test-allocator.h"
 #include "wire/compact.h"
 #include "wire/json.h"
 
@@ -20,13 +21,6 @@
 static bool refusing;
 static unsigned granted; /* allocations that succeed before the first that is refused */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
 static bool is_refused(void)
 {
 	if (!refusing)
@@ -35,21 +29,6 @@ static bool is_refused(void)
 		return true;
 	granted--;
 	return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return is_refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return is_refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return is_refused() ? NULL : __real_realloc(old, size);
 }
 
 static const struct kedge_span id = { "\"i\"", 3 };

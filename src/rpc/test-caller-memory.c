@@ -13,21 +13,14 @@
 #include <string.h>
 
 #include "kedge/client.h"
+#include "rpc/test-allocator.h"
 
 #define RUNS_MAX 500
-
-/* The linker puts these in front of the C library's, see meson.build. */
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
 
 static unsigned until_failure; /* 0: none fails */
 static bool failed, none_left;
 
-static bool fails_now(void)
+static bool is_refused(void)
 {
 	if (none_left)
 		return true;
@@ -35,21 +28,6 @@ static bool fails_now(void)
 		return false;
 	failed = true;
 	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails_now() ? NULL : __real_realloc(old, size);
 }
 
 static unsigned taken, ended;

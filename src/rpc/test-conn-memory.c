@@ -5,38 +5,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "rpc/test-allocator.h"
 #include "rpc/test-peer.h"
 
 static size_t asked;   /* how often memory was asked for */
 static size_t fail_at; /* the how-manieth time it is refused; 0: never */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
 static bool refusing; /* every time from now on */
 
-static int is_refused(void)
+static bool is_refused(void)
 {
 	return ++asked == fail_at || refusing;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return is_refused() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return is_refused() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return is_refused() ? NULL : __real_realloc(old, size);
 }
 
 /* A server that keeps some requests open and answers them afterwards, without a log. */

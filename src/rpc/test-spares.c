@@ -2,30 +2,14 @@
 #include <stdlib.h>
 
 #include "rpc/conn-internal.h"
+#include "rpc/test-allocator.h"
 #include "rpc/test-peer.h"
 
 static bool refuse; /* memory */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
+static bool is_refused(void)
 {
-	return refuse ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return refuse ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return refuse ? NULL : __real_realloc(old, size);
+	return refuse;
 }
 
 #define ASK "{\"id\":1,\"method\":\"echo\",\"params\":\"some words\"}\n"
