@@ -138,9 +138,9 @@ struct anchor_dir *anchor_dir_unref(struct anchor_dir *a)
 	if (!a || a->refs > 1)
 		return anchor_dir_abandon(a);
 	p = a->ports;
-	/* rmdir() refuses where something is left, so the worst a race can do is nothing. */
-	if ((a->made || !a->shared) && a->fd >= 0 && a->parent >= 0 &&
-	    p->stat_fd(p->ctx, a->fd, &ours) == 0 &&
+	/* rmdir() refuses where something is left, so the worst a race can do is nothing. Where
+	 * it is open, so is its parent, which was opened first. */
+	if ((a->made || !a->shared) && a->fd >= 0 && p->stat_fd(p->ctx, a->fd, &ours) == 0 &&
 	    p->stat(p->ctx, a->parent, a->name, &named) == 0 && node_same(&ours, &named))
 		(void)p->dir_remove(p->ctx, a->parent, a->name);
 	return anchor_dir_abandon(a);

@@ -204,6 +204,39 @@ static void test_a_stale_socket_mounted_over_ours(void **state)
 	steps_end();
 }
 
+/* A draft that is to take a stale socket's place loses its only name right before: that is
+ * told, the next listener takes the place, and the lost one leaves nothing. */
+static void lose_the_draft(void)
+{
+	world_sweep("/run");
+	world_stale(PATH);
+}
+
+static void bind_stale(void)
+{
+	world_stale(PATH);
+}
+
+static void test_a_draft_lost_before_the_swap(void **state)
+{
+	struct guarded *g = begin_draft();
+	uint64_t first = g->current->generation;
+
+	(void)state;
+	lose_all();
+	steps_upset((struct upset[]){
+		{ "rename", .world = bind_stale }, { "swap", .world = lose_the_draft }, { 0 } });
+	steps_run(LONG);
+	assert_true(is_reachable(g, PATH));
+	assert_false(g->current->draft);
+	assert_int_equal(g->current->generation, first + 2);
+	assert_int_equal(told.count[KEDGE_EVENT_BLOCKED], 1);
+	assert_int_equal(told.error, -ESTALE);
+	assert_int_equal(told.count[KEDGE_EVENT_REBOUND], 1);
+	steps_end();
+	assert_int_equal(names_in("/run"), 0);
+}
+
 static void test_what_stands_there_cannot_be_looked_at(void **state)
 {
 	struct guarded *g = steps_guard(NULL);
@@ -250,6 +283,32 @@ static struct guarded *begin_mounted(void)
 	return g;
 }
 
+/* A stranger's listener takes the place of what was made to mount on, and is given its number:
+ * it is neither mounted over nor removed, and when it leaves, a mount is tried as before. */
+static void test_what_was_made_to_mount_on_is_replaced(void **state)
+{
+	struct guarded *g = steps_guard(&(struct steps_options){ .mounting = true });
+	const struct listener *before = g->current;
+
+	(void)state;
+	lose_path();
+	steps_upset((struct upset[]){ { "link", .error = -EXDEV, .times = 2 },
+				      { "probe", .world = bind_instead },
+				      { 0 } });
+	steps_run(SOON);
+	assert_ptr_equal(world_at(PATH), newcomer->inode);
+	assert_int_equal(told.count[KEDGE_EVENT_DISPLACED], 1);
+	assert_int_equal(g->current->mount_point.kind, NODE_NONE);
+	world_unlink(PATH);
+	world_close(newcomer);
+	steps_run(LONG);
+	assert_int_equal(told.count[KEDGE_EVENT_BIND_MOUNTED], 1);
+	assert_ptr_equal(g->current, before);
+	assert_true(is_reachable(g, PATH));
+	steps_end();
+	assert_int_equal(names_in("/run"), 0);
+}
+
 /* A mount that is in use, cannot be seen or lies below another one stays; nothing else is
  * touched for it. */
 static void test_a_mount_that_stays(void **state)
@@ -291,8 +350,10 @@ int main(void)
 		cmocka_unit_test(test_no_swaps),
 		cmocka_unit_test(test_swapped_back_to_a_free_path),
 		cmocka_unit_test(test_a_stale_socket_mounted_over_ours),
+		cmocka_unit_test(test_a_draft_lost_before_the_swap),
 		cmocka_unit_test(test_what_stands_there_cannot_be_looked_at),
 		cmocka_unit_test(test_no_name_to_move_aside_to),
+		cmocka_unit_test(test_what_was_made_to_mount_on_is_replaced),
 		cmocka_unit_test(test_a_mount_that_stays),
 		cmocka_unit_test(test_what_was_mounted_on_is_used_by_another),
 	};
