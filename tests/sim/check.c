@@ -322,13 +322,27 @@ static struct guarded *who_answers(const char *path, struct guard_process **ret)
 	return NULL;
 }
 
+/* Whether another process guards the path as well: one of them has its lock. */
+static bool is_contended(const struct guard_process *g, const struct guarded *guarded)
+{
+	for (int p = 0; p < PROCESSES_MAX; p++) {
+		const struct guard_process *other = &sim.guards[p];
+
+		if (other != g && other->os.alive && other->engine_up &&
+		    engine_find(&other->engine, guarded->path))
+			return true;
+	}
+	return false;
+}
+
 static const char *state_wanted(struct guard_process *g, struct guarded *guarded, enum hope hope)
 {
 	struct guard_process *who = NULL;
 	const struct guarded *answers = who_answers(guarded->path, &who);
 	bool well = answers == guarded;
 
-	if (hope == HOPE_REACHABLE && !well && who == g && answers && answers->current->made)
+	if (hope == HOPE_REACHABLE && !well && who == g && answers && answers->current->made &&
+	    !is_contended(g, guarded))
 		return "another path's listener answers at it";
 	if (hope == HOPE_REACHABLE && !well && !(who == g && answers))
 		return "it could be reached, and is not";

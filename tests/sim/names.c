@@ -131,7 +131,7 @@ bool names_are_mounted_on(const struct entry *e)
 
 static void unlink_entry(struct entry *e, bool going)
 {
-	struct inode *inode = e->inode;
+	struct inode *inode = e->inode, *dir = e->dir;
 
 	kernel_hold(inode);
 	inode->nlink--;
@@ -139,9 +139,8 @@ static void unlink_entry(struct entry *e, bool going)
 	/* The event is out, but the old name is still in the name cache. */
 	e->going = true;
 	if (!going)
-		kernel_settle(e->dir);
-	else
-		notify(e->dir, NOTICE_ENTRIES);
+		kernel_settle(dir);
+	notify(dir, NOTICE_ENTRIES);
 }
 
 int names_unlink(const struct actor *actor, struct spot dir, const char *name, bool going)
