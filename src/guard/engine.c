@@ -82,37 +82,6 @@ static void unindex_path(struct engine *e, struct guarded *g)
 
 /* Places. */
 
-int engine_enter(struct engine *e, struct place *place)
-{
-	int r;
-
-	/* Mounts of ours go while the directory they are in is still at hand. */
-	list_for_each (it, &place->members) {
-		struct guarded *g = list_entry(it, struct guarded, in_place);
-
-		if (g->current)
-			publish_unmount(g, g->current);
-		list_for_each (it2, &g->retired)
-			publish_unmount(g, list_entry(it2, struct listener, link));
-	}
-	r = place_enter(place, e->ports, &e->watches);
-	if (r < 0)
-		return r;
-	list_for_each (it, &place->members) {
-		struct guarded *g = list_entry(it, struct guarded, in_place);
-
-		g->record.cross_mount = false;
-		g->record.mount_failed = false;
-		if (g->config.keep == KEDGE_KEEP_MADE) {
-			/* What was noticed since is not what it was made with. */
-			g->record.keep_dir = place->made;
-			g->record.want_dir = place->node;
-		}
-		engine_hint(e, g);
-	}
-	return 0;
-}
-
 /* A place that is known may have been moved or removed since: a start is a look as well. */
 static int refresh_place(struct engine *e, struct place *place)
 {

@@ -104,7 +104,7 @@ void engine_rest(struct guarded *g, uint64_t deadline_ns);
  * because it must be looked at anew. */
 bool leave_ask(struct guarded *g, struct look *look, uint64_t now_ns, bool *ret_again);
 
-/* Hold the directory that the path names now, and tell all that live there. */
+/* enter.c: hold the directory that the path names now, and tell all that live there. */
 int engine_enter(struct engine *e, struct place *place);
 
 /* Forget a path that is being stopped: whoever is told of its end may guard it anew. */

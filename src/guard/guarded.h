@@ -143,6 +143,10 @@ struct listener *listener_close(struct listener *l, struct guarded *g);
  * none the name that it was made under. */
 void listener_remove_private(struct listener *l, struct guarded *g);
 
+/* Remove from @dir the name that it was made under, where there is no anchor directory. Return:
+ * 0; -ESTALE: what stands there is not it; else as from the system. */
+int listener_remove_draft(struct listener *l, struct guarded *g, int dir);
+
 /* Close it without touching a file. Return: NULL. */
 struct listener *listener_abandon(struct listener *l, struct guarded *g);
 
@@ -232,6 +236,10 @@ void guarded_stop(struct guarded *g);
 /* Remove @l's names from where the path leads and once led, if they are to be removed.
  * Return: 0; -ESTALE: it has none, or they are left; else as from the system. */
 int guarded_withdraw(struct guarded *g, struct listener *l);
+
+/* Remove all names of our listeners, that are to be removed in the end, from @dir, where the path
+ * led before. The listeners stay. Return: 0: there is none any more; else as from the system. */
+int guarded_clear(struct guarded *g, int dir);
 
 /* In a child of fork(): close descriptors, free, touch no file. */
 void guarded_abandon(struct guarded *g);

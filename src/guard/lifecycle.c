@@ -379,6 +379,29 @@ int guarded_withdraw(struct guarded *g, struct listener *l)
 	return withdraw_here(g, l) == 0 ? 0 : r;
 }
 
+static int clear_of(struct guarded *g, struct listener *l, int dir)
+{
+	int r = -ESTALE;
+
+	if (l->draft)
+		r = listener_remove_draft(l, g, dir);
+	else if (removes(g, l))
+		r = publish_withdraw(g, dir, &l->node);
+	return r == -ESTALE ? 0 : r;
+}
+
+int guarded_clear(struct guarded *g, int dir)
+{
+	int r = g->current ? clear_of(g, g->current, dir) : 0;
+
+	list_for_each (it, &g->retired) {
+		int r2 = clear_of(g, list_entry(it, struct listener, link), dir);
+
+		r = r < 0 ? r : r2;
+	}
+	return r;
+}
+
 static void close_listeners(struct guarded *g)
 {
 	list_for_each_safe (it, &g->retired) {

@@ -52,23 +52,36 @@ struct listener *listener_abandon(struct listener *l, struct guarded *g)
 	return NULL;
 }
 
-void listener_remove_private(struct listener *l, struct guarded *g)
+/* Return: 0; -ESTALE: what stands there is not @l. */
+static int remove_at(const struct listener *l, const struct guarded *g, const struct spare *at)
 {
 	const struct guard_ports *p = g->engine->ports;
-	struct spare at = guarded_spare(g, l->home, l->generation, "");
-	unsigned former = l->home ? 0 : g->place->former_count;
 	struct node there;
+	int r = p->stat(p->ctx, at->dir, at->name.text, &there);
 
-	if (l->node.kind == NODE_NONE || (!l->home && !l->draft))
-		return;
+	if (r < 0)
+		return r;
+	return node_same(&there, &l->node) ? p->unlink(p->ctx, at->dir, at->name.text) : -ESTALE;
+}
+
+int listener_remove_draft(struct listener *l, struct guarded *g, int dir)
+{
+	struct spare at = guarded_spare(g, NULL, l->generation, "");
+
+	assert(l->draft);
+	at.dir = dir;
+	return remove_at(l, g, &at);
+}
+
+void listener_remove_private(struct listener *l, struct guarded *g)
+{
+	struct spare at = guarded_spare(g, l->home, l->generation, "");
+
+	if (l->home || l->draft)
+		(void)remove_at(l, g, &at);
 	/* Without an anchor directory it may be where the path once led. */
-	for (;; at.dir = g->place->former[--former]) {
-		if (p->stat(p->ctx, at.dir, at.name.text, &there) == 0 &&
-		    node_same(&there, &l->node))
-			(void)p->unlink(p->ctx, at.dir, at.name.text);
-		if (former == 0)
-			break;
-	}
+	for (unsigned i = 0; l->draft && i < g->place->former_count; i++)
+		(void)listener_remove_draft(l, g, g->place->former[i]);
 }
 
 struct listener *listener_close(struct listener *l, struct guarded *g)

@@ -313,16 +313,13 @@ int place_make(struct place *place, const struct guard_ports *ports)
 	return 0;
 }
 
-/* Keep @fd for the clean-up at close; the oldest is let go when there are many. */
-static void place_remember(struct place *place, const struct guard_ports *ports, int fd)
+void place_let_go(struct place *place, const struct guard_ports *ports, unsigned i)
 {
-	if (place->former_count == PLACE_FORMER_MAX) {
-		ports->close(ports->ctx, place->former[0]);
-		memmove(place->former, place->former + 1,
-			(PLACE_FORMER_MAX - 1) * sizeof(place->former[0]));
-		place->former_count--;
-	}
-	place->former[place->former_count++] = fd;
+	assert(i < place->former_count);
+	ports->close(ports->ctx, place->former[i]);
+	place->former_count--;
+	memmove(place->former + i, place->former + i + 1,
+		(place->former_count - i) * sizeof(place->former[0]));
 }
 
 /* A directory that the path names again is no former one. */
@@ -331,13 +328,10 @@ static void place_forget(struct place *place, const struct guard_ports *ports,
 {
 	struct node former;
 
-	for (unsigned i = place->former_count; i-- > 0;) {
-		if (ports->stat_fd(ports->ctx, place->former[i], &former) == 0 &&
-		    !node_same(&former, node))
-			continue;
-		ports->close(ports->ctx, place->former[i]);
-		place->former[i] = place->former[--place->former_count];
-	}
+	for (unsigned i = place->former_count; i-- > 0;)
+		if (ports->stat_fd(ports->ctx, place->former[i], &former) < 0 ||
+		    node_same(&former, node))
+			place_let_go(place, ports, i);
 }
 
 int place_enter(struct place *place, const struct guard_ports *ports, struct watches *watches)
@@ -354,7 +348,8 @@ int place_enter(struct place *place, const struct guard_ports *ports, struct wat
 		ports->close(ports->ctx, fd);
 		return r;
 	}
-	place_remember(place, ports, place->fd);
+	assert(place->former_count <= PLACE_FORMER_MAX);
+	place->former[place->former_count++] = place->fd;
 	place_forget(place, ports, &node);
 	place->fd = fd;
 	place->made = is_made(place, ports, &node);

@@ -15,7 +15,8 @@
 /* Deeper than PATH_MAX allows with one-letter names would be 2048; 64 is plenty. */
 #define PLACE_DEPTH_MAX 64
 
-/* So many directories that the path named before are remembered for the clean-up. */
+/* So many directories that the path named before are held for the clean-up, each by a
+ * descriptor. What is let go of beyond that is cleaned up first. */
 #define PLACE_FORMER_MAX 4
 
 /* One directory of the path, the root first. */
@@ -41,7 +42,7 @@ struct place {
 	uint64_t seen_turn;
 	int seen_error;
 	struct node seen, seen_held;
-	int former[PLACE_FORMER_MAX];
+	int former[PLACE_FORMER_MAX + 1]; /* the oldest first */
 	unsigned former_count;
 	unsigned depth;
 	struct place_step steps[];
@@ -82,8 +83,12 @@ void place_look(struct place *place, const struct guard_ports *ports, uint64_t t
 /* Make the missing directories, with the recorded modes and owners. */
 int place_make(struct place *place, const struct guard_ports *ports);
 
-/* Hold the directory that the path names now; the one before becomes a former one. */
+/* Hold the directory that the path names now; the one before becomes a former one. The caller
+ * lets go of one where there are more than PLACE_FORMER_MAX then. */
 int place_enter(struct place *place, const struct guard_ports *ports, struct watches *watches);
+
+/* Hold the i-th former directory no more. */
+void place_let_go(struct place *place, const struct guard_ports *ports, unsigned i);
 
 /* Put mode and owner of the directory we hold back to what was recorded. */
 int place_restore(struct place *place, const struct guard_ports *ports);

@@ -229,7 +229,11 @@ struct step {
 	const char *name;
 	unsigned weight;
 	void (*take)(void);
+	bool leads_elsewhere; /* the path then names another directory */
 };
+
+/* In a restless world such steps are so much more frequent. */
+#define RESTLESS 8
 
 static const struct step steps[] = {
 	{ "nothing", 1, wait_a_little },
@@ -240,7 +244,7 @@ static const struct step steps[] = {
 	{ "move an anchor out", 3, adversary_move_anchor_out },
 	{ "rm -rf the anchors", 3, adversary_remove_anchors },
 	{ "rm -rf the directory", 4, adversary_remove_directory },
-	{ "move the directory", 4, adversary_move_directory },
+	{ "move the directory", 4, adversary_move_directory, true },
 	{ "move a directory back", 4, adversary_move_directory_back },
 	{ "put a file", 5, put_file },
 	{ "put a directory", 3, put_directory },
@@ -251,7 +255,7 @@ static const struct step steps[] = {
 	{ "clear the path", 5, clear_path },
 	{ "change rights", 4, change_rights },
 	{ "change rights of the directory", 2, adversary_change_directory_rights },
-	{ "mount over the directory", 4, adversary_mount_over },
+	{ "mount over the directory", 4, adversary_mount_over, true },
 	{ "mount over the path", 3, adversary_mount_over_path },
 	{ "unmount", 4, adversary_unmount },
 	{ "read-only, or full", 2, adversary_change_mount },
@@ -270,7 +274,8 @@ void adversary_step(void)
 	unsigned count = sizeof(steps) / sizeof(steps[0]), i;
 
 	for (i = 0; i < count; i++)
-		weights[i] = steps[i].weight;
+		weights[i] = steps[i].weight *
+			     (sim.profile.restless && steps[i].leads_elsewhere ? RESTLESS : 1);
 	i = choose_weighted(weights, count);
 	trace("the world: %s", steps[i].name);
 	sim.disturbances++;

@@ -49,15 +49,6 @@ static void check_idle_guarded(const struct guard_process *g, const struct guard
 	(void)g;
 }
 
-/* Of more directories than these the guard does not know that it was there. */
-static bool has_forgotten(const struct engine *e)
-{
-	list_for_each (it, &e->places)
-		if (list_entry(it, struct place, link)->former_count == PLACE_FORMER_MAX)
-			return true;
-	return false;
-}
-
 void check_after(struct guard_process *g)
 {
 	const struct engine *e = &g->engine;
@@ -65,7 +56,6 @@ void check_after(struct guard_process *g)
 	foul_kidnaps(g);
 	if (!g->engine_up)
 		return;
-	g->tainted |= has_forgotten(e);
 	for (int i = 0; i < PATHS_MAX; i++)
 		if (callbacks_find(g, i))
 			check_idle_guarded(g, callbacks_find(g, i));

@@ -71,6 +71,7 @@ struct profile {
 	unsigned call_gap_max, callback_gap_max;
 	unsigned steps_max;
 	bool inotify_scarce;
+	bool restless; /* the paths lead to one directory after the other */
 };
 
 struct sim {

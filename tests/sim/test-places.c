@@ -139,6 +139,142 @@ static void test_an_end_in_a_directory_that_cannot_be_opened(void **state)
 	assert_int_equal(names_in("/run/moved"), 0);
 }
 
+/* One more than are held: with the next one, one is let go of. */
+#define MOVES (PLACE_FORMER_MAX + 1)
+
+static const char *moved_to(unsigned i)
+{
+	static char path[32];
+
+	(void)snprintf(path, sizeof(path), "/run/moved.%u", i);
+	return path;
+}
+
+static void move(unsigned i)
+{
+	world_rename("/run/d", moved_to(i));
+	steps_run(SOON);
+}
+
+static struct guarded *move_often(enum kedge_at_close at_close)
+{
+	const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 },
+					      .at_close = at_close };
+	struct guarded *g;
+
+	steps_begin(NULL);
+	world_mkdir("/run/d", 0755, 0);
+	assert_int_equal(steps_add_as("/run/d/s", &config, -1, &g), 0);
+	for (unsigned i = 0; i < MOVES - 1; i++)
+		move(i);
+	assert_int_equal(names_in(moved_to(0)), 1);
+	return g;
+}
+
+/* What is not held any more has no name of ours; what is, and what the path leads to, has. */
+static void test_moved_more_often_than_is_held(void **state)
+{
+	struct guarded *g = move_often(KEDGE_AT_CLOSE_DEFAULT);
+
+	(void)state;
+	for (unsigned i = MOVES - 1; i < 3 * MOVES; i++) {
+		move(i);
+		assert_int_equal(names_in(moved_to(i - PLACE_FORMER_MAX)), 0);
+		assert_int_equal(names_in(moved_to(i - PLACE_FORMER_MAX + 1)), 1);
+		assert_true(is_reachable(g, "/run/d/s"));
+	}
+	assert_int_equal(told.count[KEDGE_EVENT_REBOUND], 0);
+	steps_end();
+	for (unsigned i = 0; i < 3 * MOVES; i++)
+		assert_int_equal(names_in(moved_to(i)), 0);
+}
+
+/* One that was let go of comes back: it is a directory like any other. */
+static void test_back_in_a_directory_that_was_let_go_of(void **state)
+{
+	struct guarded *g = move_often(KEDGE_AT_CLOSE_DEFAULT);
+
+	(void)state;
+	move(MOVES - 1);
+	assert_int_equal(names_in(moved_to(0)), 0);
+	world_remove("/run/d");
+	world_rename(moved_to(0), "/run/d");
+	steps_run(SOON);
+	assert_true(is_reachable(g, "/run/d/s"));
+	steps_end();
+	assert_int_equal(names_in("/run/d"), 0);
+}
+
+/* Rather one that can be cleaned up than the oldest. */
+static void test_the_oldest_cannot_be_cleaned_up_now(void **state)
+{
+	(void)state;
+	(void)move_often(KEDGE_AT_CLOSE_DEFAULT);
+	steps_upset((struct upset[]){ { "rename", .times = 2, .error = -EROFS }, { 0 } });
+	move(MOVES - 1);
+	steps_met();
+	assert_int_equal(names_in(moved_to(0)), 1);
+	assert_int_equal(names_in(moved_to(1)), 0);
+	steps_end();
+	for (unsigned i = 0; i < MOVES; i++)
+		assert_int_equal(names_in(moved_to(i)), 0);
+}
+
+static void test_none_can_be_cleaned_up(void **state)
+{
+	(void)state;
+	(void)move_often(KEDGE_AT_CLOSE_DEFAULT);
+	steps_upset((struct upset[]){ { "rename", .times = 2 * MOVES, .error = -EROFS }, { 0 } });
+	move(MOVES - 1);
+	steps_met();
+	steps_end();
+	assert_int_equal(names_in(moved_to(0)), 1);
+	for (unsigned i = 1; i < MOVES; i++)
+		assert_int_equal(names_in(moved_to(i)), 0);
+}
+
+static void test_moved_often_and_to_be_left(void **state)
+{
+	(void)state;
+	(void)move_often(KEDGE_AT_CLOSE_LEAVE);
+	move(MOVES - 1);
+	steps_end();
+	for (unsigned i = 0; i < MOVES; i++)
+		assert_int_equal(names_in(moved_to(i)), 1);
+}
+
+/* Without anchors a new listener waits under a hidden name beside the path. */
+static void test_moved_often_with_an_unpublished_listener(void **state)
+{
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(NULL);
+	world_mkdir("/run/d", 0755, 0);
+	world_file("/run/d/.kedge-0");
+	world_file("/run/d/.kedge-0-1");
+	assert_int_equal(steps_add("/run/d/s", &g), 0);
+	world_unlink("/run/d/s");
+	steps_upset((struct upset[]){ { "rename", .times = ALWAYS, .error = -EIO },
+				      { "link_fd", .times = ALWAYS, .error = -EIO },
+				      { 0 } });
+	steps_run(LONG);
+	assert_int_equal(names_in("/run/d"), 3);
+	for (unsigned i = 0; i < MOVES; i++) {
+		world_rename("/run/d", moved_to(i));
+		world_mkdir("/run/d", 0755, 0);
+		world_file("/run/d/.kedge-0");
+		world_file("/run/d/.kedge-0-1");
+		steps_run(LONG);
+		assert_int_equal(names_in(moved_to(0)), i < PLACE_FORMER_MAX ? 3 : 2);
+	}
+	steps_upset((struct upset[]){ { 0 } });
+	steps_run(LONG);
+	assert_true(is_reachable(g, "/run/d/s"));
+	steps_end();
+	assert_int_equal(names_in("/run/d"), 2);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -148,6 +284,12 @@ int main(void)
 		cmocka_unit_test(test_a_directory_that_cannot_be_dressed),
 		cmocka_unit_test(test_rights_that_cannot_be_restored),
 		cmocka_unit_test(test_an_end_in_a_directory_that_cannot_be_opened),
+		cmocka_unit_test(test_moved_more_often_than_is_held),
+		cmocka_unit_test(test_back_in_a_directory_that_was_let_go_of),
+		cmocka_unit_test(test_the_oldest_cannot_be_cleaned_up_now),
+		cmocka_unit_test(test_none_can_be_cleaned_up),
+		cmocka_unit_test(test_moved_often_and_to_be_left),
+		cmocka_unit_test(test_moved_often_with_an_unpublished_listener),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

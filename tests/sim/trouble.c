@@ -21,6 +21,7 @@ static void make_profile(void)
 		.call_gap_max = choose(4) == 3 ? 0 : 4 + choose(120),
 		.callback_gap_max = choose(3) == 2 ? 3 + choose(20) : 0,
 		.inotify_scarce = choose(12) == 11,
+		.restless = choose(6) == 5,
 	};
 	if (choose(6) == 5)
 		p->anchor_dir = choose(4) == 3 ? "/other/anchors" : "/run/anchors";
