@@ -153,9 +153,12 @@ struct tended *tended_free(struct tended *d);
 /* Tell that nothing can bring the path back. */
 void tender_tell_hopeless(struct tended *d);
 
-/* Guard the listener @s that stands at the path. Return: as tender_add(). */
+struct inheritance;
+
+/* Guard the listener @s that stands at the path. @left: of a guard before; NULL: nothing is
+ * known of one. Return: as tender_add(). */
 int tended_hold(struct tended *d, const struct diag_socket *s, const struct node *node,
-		struct kedge_error *error);
+		const struct inheritance *left, struct kedge_error *error);
 
 /* Somebody changed something about the names of the inode of @owner, a struct tended. */
 void tender_on_remover(void *owner, pid_t pid, void *tender);
@@ -250,13 +253,22 @@ void await_read(struct tender *t);
 
 /* tendertakeover.c */
 
+/* What a guard that was killed left for a path. */
+struct inheritance {
+	bool leased;           /* the path is one that it had put back */
+	bool mounted;          /* ... by a mount, which leads to a listener */
+	struct lock_note note; /* which mount that is */
+};
+
 /**
  * takeover() - take up what a guard that was killed left for a path
- * @ret_leased: the path is one that it had put back
  *
  * Puts a lost path back where its listener still has an anchor; removes a path
  * that was put back and whose listener is gone; removes old anchors.
  *
  * Return: 0; -EADDRINUSE: another kedge guards it; -errno.
  */
-int takeover(struct tender *t, const char *path, bool *ret_leased);
+int takeover(struct tender *t, const char *path, struct inheritance *ret);
+
+/* The mount that is left leads to the listener @s, which is held: it is ours from now on. */
+void takeover_mount(struct tended *d, const struct inheritance *left, const struct diag_socket *s);

@@ -7,6 +7,7 @@
 
 #include "api/tended.h"
 #include "base/error.h"
+#include "sys/mounts.h"
 
 static const char *who_may(void)
 {
@@ -43,7 +44,7 @@ static int anchor_beside(struct guarded *g)
 	g->place->anchors_beside = true;
 	r = place_open_anchors(g->place, e->ports, NULL);
 	if (r == 0)
-		r = guarded_lock(g);
+		r = guarded_lock(g, NULL);
 	guarded_look(g, &look);
 	return r < 0 ? r : guarded_act(g, ACTION_ANCHOR, &look);
 }
@@ -52,10 +53,12 @@ static int anchor_beside(struct guarded *g)
 static int ensure_anchor(struct tended *d, struct kedge_error *error)
 {
 	struct guarded *g = d->g;
+	struct mount_line mount;
 	struct look look;
 	int r = g->place->anchors ? 0 : g->place->anchors_error;
 
-	if (g->current->home)
+	/* A mount that was taken over is put back from the handle, as one of our own making. */
+	if (g->current->home || g->current->mounts)
 		return 0;
 	guarded_look(g, &look);
 	if (r == 0)
@@ -67,6 +70,12 @@ static int ensure_anchor(struct tended *d, struct kedge_error *error)
 	}
 	if (r >= 0)
 		return 0;
+	if (r == -EXDEV && mounts_find(d->path, &mount) == 0)
+		return error_set(error, r,
+				 "no anchor can be kept for %s: it is a mount of its own, number "
+				 "%u (%s of %s); if a kedge that was killed left it there: umount "
+				 "'%s'",
+				 d->path, mount.number, mount.root, mount.type, d->path);
 	return error_set(error, r, "no anchor can be kept for %s: %s%s", d->path, error_words(r),
 			 r == -EPERM || r == -EACCES ? who_may() : "");
 }
@@ -79,7 +88,7 @@ static int type_of(const struct diag_socket *s)
 }
 
 int tended_hold(struct tended *d, const struct diag_socket *s, const struct node *node,
-		struct kedge_error *error)
+		const struct inheritance *left, struct kedge_error *error)
 {
 	struct tender *t = d->tender;
 	struct listen_config config = { .spec = { .type = type_of(s), .mode = node->mode },
@@ -97,6 +106,8 @@ int tended_hold(struct tended *d, const struct diag_socket *s, const struct node
 		r = -ESTALE;
 	if (r == -EADDRINUSE)
 		(void)error_set(error, r, "%s is guarded already, by another kedge", d->path);
+	if (r == 0 && left && left->mounted)
+		takeover_mount(d, left, s);
 	if (r == 0)
 		r = ensure_anchor(d, error);
 	if (r < 0 && d->g)
@@ -141,17 +152,17 @@ static int refuse(const char *path, int r, struct kedge_error *error)
 static int add_now(struct tended *d, enum tender_need need, struct kedge_error *error)
 {
 	struct tender *t = d->tender;
-	bool leased = false;
+	struct inheritance left = { 0 };
 	struct diag_socket s;
 	struct node node;
-	int r = takeover(t, d->path, &leased);
+	int r = takeover(t, d->path, &left);
 
 	if (r == -EADDRINUSE)
 		return error_set(error, r, "%s is guarded already, by another kedge", d->path);
 	r = tender_look_up(t, d->path, &s, &node);
 	if (r == 1 && census_takes_clients(&s, SOCK_DGRAM)) {
-		r = tended_hold(d, &s, &node, error);
-		if (r == 0 && leased)
+		r = tended_hold(d, &s, &node, &left, error);
+		if (r == 0 && left.leased)
 			tended_begin_lease(d);
 		return r;
 	}

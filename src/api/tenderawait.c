@@ -203,7 +203,7 @@ void await_look(struct tended *d)
 			tell_remote(d);
 		return;
 	}
-	r = tended_hold(d, &s, &node, &error);
+	r = tended_hold(d, &s, &node, NULL, &error);
 	if (r == 0) {
 		d->there_ns = 0;
 		d->await_error = 0;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "api/tended.h"
 #include "base/cleanup.h"
@@ -80,6 +81,32 @@ static bool judge_lease(const struct legacy *l, const struct anchor_name *lease)
 	return false;
 }
 
+/*
+ * A mount that the killed one kept the path with. It is taken over while its listener lives: the
+ * listener has no other name that leads to it. Else it goes, and what it was mounted on with it.
+ * Return: whether it is to be taken over.
+ */
+static bool judge_mount(const struct legacy *l)
+{
+	const struct guard_ports *p = &l->tender->ports;
+	struct node there, dir;
+
+	if (!publish_is_noted(p, l->dir, l->name, &l->note))
+		return false;
+	if (stat_in(l, l->dir, l->name, &there) < 0 || is_live(l, &there))
+		return true;
+	if (p->probe(p->ctx, l->dir, l->name, 0) != PROBE_STALE ||
+	    p->unmount(p->ctx, l->dir, l->name) < 0)
+		return false;
+	/* As long as it was mounted on, its number was its own; it may have been used since. */
+	if (p->stat_fd(p->ctx, l->dir, &dir) == 0 && stat_in(l, l->dir, l->name, &there) == 0 &&
+	    there.kind == NODE_SOCKET && there.device == dir.device &&
+	    there.inode == l->note.mount_point &&
+	    p->probe(p->ctx, l->dir, l->name, 0) == PROBE_STALE)
+		(void)p->unlink(p->ctx, l->dir, l->name);
+	return false;
+}
+
 /* Lost while nobody guarded it, and nobody knows by whom: settle, then put it back. */
 static bool put_back(const struct legacy *l, const struct anchor_name *lease)
 {
@@ -113,7 +140,7 @@ static void drop_anchors(const struct legacy *l)
 	}
 }
 
-static int take_over(struct legacy *l, bool *ret_leased)
+static int take_over(struct legacy *l, struct inheritance *ret)
 {
 	struct anchor_name lease = anchor_name(l->anchors, l->place, l->name, "lease");
 	int lock = anchor_lock(l->anchors, l->place, l->name, &l->note);
@@ -122,14 +149,58 @@ static int take_over(struct legacy *l, bool *ret_leased)
 		return lock == -EWOULDBLOCK ? -EADDRINUSE : lock;
 	if (l->note.known && l->note.low <= l->note.high &&
 	    l->note.high - l->note.low < TAKEOVER_SPAN_MAX) {
-		*ret_leased = judge_lease(l, &lease) || put_back(l, &lease);
+		ret->mounted = judge_mount(l);
+		ret->note = l->note;
+		ret->leased = judge_lease(l, &lease) || put_back(l, &lease) || ret->mounted;
 		drop_anchors(l);
 	}
 	anchor_unlock(l->anchors, l->place, l->name, lock);
 	return 0;
 }
 
-int takeover(struct tender *t, const char *path, bool *ret_leased)
+/*
+ * What the path led to when it was bound. A handle that was opened by the mount goes with that: it
+ * could be mounted on nothing, and linked nowhere.
+ */
+static int open_bound(const struct diag_socket *s, const struct node *node)
+{
+	struct owners owners = OWNERS_INIT;
+	_cleanup_(fd_closep) int pidfd = -EBADF;
+	_cleanup_(fd_closep) int handle = -EBADF;
+	const struct owner *owner;
+	struct stat st;
+	int r = owners_find(&s->socket_inode, 1, &owners);
+
+	if (r == 0) {
+		owner = owners_main(&owners, s->socket_inode);
+		r = pidfd = owner ? owner_hold(owner) : -ESRCH;
+		if (r >= 0)
+			r = handle = owner_take_inode(owner, pidfd);
+	}
+	owners_deinit(&owners);
+	if (r < 0)
+		return r;
+	if (fstat(handle, &st) < 0 || st.st_dev != node->device || st.st_ino != node->inode)
+		return -ESTALE;
+	return steal_fd(&handle);
+}
+
+void takeover_mount(struct tended *d, const struct inheritance *left, const struct diag_socket *s)
+{
+	struct listener *current = d->g->current;
+	int handle = open_bound(s, &current->node);
+
+	publish_inherit_mount(d->g, &left->note);
+	if (handle < 0) {
+		tender_tell(d->tender, d, KEDGE_EVENT_DEGRADED, handle,
+			    "it is kept by a mount that cannot be made again");
+		return;
+	}
+	fd_close(current->handle);
+	current->handle = handle;
+}
+
+int takeover(struct tender *t, const char *path, struct inheritance *ret)
 {
 	struct legacy l = { .tender = t, .dir = -EBADF, .name = strrchr(path, '/') + 1 };
 	size_t n = (size_t)(l.name - path - 1);
@@ -141,7 +212,7 @@ int takeover(struct tender *t, const char *path, bool *ret_leased)
 	l.dir = t->ports.dir_open(t->ports.ctx, l.place);
 	r = l.dir < 0 ? l.dir : anchor_dir_open(&l.anchors, &t->ports, l.dir, t->anchor_dir);
 	if (r == 0 && strlen(l.name) <= anchor_socket_name_max(l.anchors))
-		r = take_over(&l, ret_leased);
+		r = take_over(&l, ret);
 	anchor_dir_unref(l.anchors);
 	fd_close(l.dir);
 	free(l.place);

@@ -30,6 +30,7 @@ struct listener {
 	bool draft;              /* no anchor, not published: still under a name of its own */
 	struct node mount_point; /* what we made to mount on; NODE_NONE: nothing */
 	unsigned mounts;         /* so many bind mounts of ours lead to it, one over the other */
+	uint64_t mount_id;       /* of the last one; 0: the kernel does not tell */
 	bool published;          /* clients may know of it */
 	bool announced;          /* the owner knows of it */
 };
@@ -216,6 +217,19 @@ int publish_mount(struct guarded *g, enum mount_on on);
 /* Take our mount away again, and what it was mounted on. */
 void publish_unmount(struct guarded *g, struct listener *l);
 
+/**
+ * publish_is_noted() - whether the mount at a path is the one that a killed guard made
+ * @note: what its lock file said
+ *
+ * A number alone proves it: no other mount has had it since the machine was started, and the
+ * note is of this run. Where the kernel gives no such numbers no mount is ours.
+ */
+bool publish_is_noted(const struct guard_ports *ports, int dir, const char *name,
+		      const struct lock_note *note);
+
+/* The mount at the path, which is noted and leads to the current listener, is ours from now on. */
+void publish_inherit_mount(struct guarded *g, const struct lock_note *note);
+
 /* lifecycle.c */
 
 /**
@@ -247,8 +261,9 @@ void guarded_abandon(struct guarded *g);
 /* Whether somebody has removed the lock's file: then another guard may lock a new one. */
 bool guarded_lost_lock(const struct guarded *g);
 
-/* Take the lock in the place's present anchor directory. Return: 0 or -errno. */
-int guarded_lock(struct guarded *g);
+/* Take the lock in the place's present anchor directory. @ret_note may be NULL; what the one
+ * before had noted is written there where the lock is taken anew. Return: 0 or -errno. */
+int guarded_lock(struct guarded *g, struct lock_note *ret_note);
 
 /* Note in the lock file which generations may have left anchors. */
 void guarded_note(struct guarded *g);

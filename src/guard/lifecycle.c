@@ -26,6 +26,10 @@ void guarded_note(struct guarded *g)
 
 	if (g->lock < 0)
 		return;
+	if (g->current && g->current->mounts) {
+		note.mount_id = g->current->mount_id;
+		note.mount_point = g->current->mount_point.inode;
+	}
 	if (g->current && g->current->generation < note.low)
 		note.low = g->current->generation;
 	/* In no order: one that was retired may be current again. */
@@ -63,7 +67,7 @@ bool guarded_lost_lock(const struct guarded *g)
 	return g->lock >= 0 && p->stat_fd(p->ctx, g->lock, &held) == 0 && held.nlink == 0;
 }
 
-int guarded_lock(struct guarded *g)
+int guarded_lock(struct guarded *g, struct lock_note *ret_note)
 {
 	struct anchor_dir *home = g->place->anchors;
 	bool lost = guarded_lost_lock(g);
@@ -85,6 +89,8 @@ int guarded_lock(struct guarded *g)
 	drop_lock(g);
 	g->lock = fd;
 	g->lock_home = anchor_dir_ref(home);
+	if (ret_note)
+		*ret_note = note;
 	highest = anchor_sweep(home, g->place->path, g->name, &note);
 	if (highest > g->generation)
 		g->generation = highest;
@@ -93,7 +99,7 @@ int guarded_lock(struct guarded *g)
 }
 
 /* An anchor directory that another instance removes as it ends is made again. */
-static int lock_at_start(struct guarded *g, struct kedge_error *error)
+static int lock_at_start(struct guarded *g, struct lock_note *ret_note, struct kedge_error *error)
 {
 	struct engine *e = g->engine;
 	int r = -ENOENT;
@@ -107,7 +113,7 @@ static int lock_at_start(struct guarded *g, struct kedge_error *error)
 				return 0;
 			}
 		}
-		r = guarded_lock(g);
+		r = guarded_lock(g, ret_note);
 	}
 	if (r == -EWOULDBLOCK)
 		return error_set(error, -EADDRINUSE,
@@ -181,8 +187,21 @@ static int judge_path(struct guarded *g, struct node *ret, struct kedge_error *e
 }
 
 /*
- * A stale socket is mounted at the path: ours, where we were killed while what was mounted
- * over the path was repaired with a mount. No name can be renamed onto a mount point.
+ * A guard that was killed while a mount kept the path left it, with a dead listener's inode:
+ * it goes, if it is that very mount. What it was mounted on is a stale socket then.
+ */
+static void take_down_mount(const struct guarded *g, const struct lock_note *note)
+{
+	const struct guard_ports *p = g->engine->ports;
+
+	if (publish_is_noted(p, g->place->fd, g->name, note) &&
+	    p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type) == PROBE_STALE)
+		(void)p->unmount(p->ctx, g->place->fd, g->name);
+}
+
+/*
+ * A stale socket is mounted at the path, and it cannot be proved that it is ours: whoever was
+ * killed could not note it. No name can be renamed onto a mount point.
  */
 static int publish_over_mount(struct guarded *g, struct kedge_error *error)
 {
@@ -313,15 +332,18 @@ static size_t name_max(const struct guarded *g)
 
 int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 {
+	struct lock_note note = { 0 };
 	int r;
 
 	if (strlen(g->name) > name_max(g))
 		return error_set(error, -ENAMETOOLONG,
 				 "the last component of %s is longer than %zu bytes", g->path,
 				 name_max(g));
-	r = lock_at_start(g, error);
+	r = lock_at_start(g, &note, error);
 	if (r < 0)
 		return r;
+	if (adopted_fd < 0)
+		take_down_mount(g, &note);
 	r = adopted_fd >= 0 ? adopt_first(g, adopted_fd, error) : make_first(g, error);
 	if (r == -EXDEV) {
 		refuse_anchors(g);
@@ -332,6 +354,8 @@ int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 	if (r < 0)
 		return r;
 	record_start(g, adopted_fd >= 0);
+	if (adopted_fd >= 0 && publish_is_noted(g->engine->ports, g->place->fd, g->name, &note))
+		publish_inherit_mount(g, &note);
 	if (adopted_fd >= 0)
 		guarded_anchor(g);
 	return 0;

@@ -42,6 +42,9 @@ enum watch_what {
 struct lock_note {
 	uint64_t low, high; /* generations that may have left an anchor */
 	bool known;         /* false: a new lock file, or one that cannot be read */
+	/* What keeps the path: the mount, by a number that no other mount is ever given while
+	 * the machine runs, and the inode of what was made to mount on. 0: none. */
+	uint64_t mount_id, mount_point;
 };
 
 struct guard_ports {
@@ -107,4 +110,7 @@ struct guard_ports {
 	int (*mount_over)(void *ctx, int handle, int dir, const char *name);
 	int (*mount_point_make)(void *ctx, int dir, const char *name);
 	int (*unmount)(void *ctx, int dir, const char *name);
+	/* Which mount dir/name leads into, by a number as in struct lock_note. -EOPNOTSUPP: the
+	 * kernel gives none. */
+	int (*mount_id)(void *ctx, int dir, const char *name, uint64_t *ret);
 };

@@ -233,6 +233,21 @@ int publish_aside(struct guarded *g, const struct node *found)
 	return n;
 }
 
+/* A mount outlives its maker: whoever comes after us is to know that it is ours. Where the lock
+ * of this directory is not held yet, the note is written with it. */
+static void note_mount(struct guarded *g)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct listener *c = g->current;
+
+	c->published = true;
+	c->mounts++;
+	c->mount_id = 0;
+	(void)p->mount_id(p->ctx, g->place->fd, g->name, &c->mount_id);
+	if (g->lock_home == g->place->anchors)
+		guarded_note(g);
+}
+
 int publish_mount(struct guarded *g, enum mount_on on)
 {
 	const struct guard_ports *p = g->engine->ports;
@@ -241,6 +256,9 @@ int publish_mount(struct guarded *g, enum mount_on on)
 
 	c->mount_point = (struct node){ 0 };
 	if (on == MOUNT_ON_NEW) {
+		/* A free path has nothing mounted on it: whoever took ours away took all of them.
+		 */
+		c->mounts = 0;
 		r = p->mount_point_make(p->ctx, g->place->fd, g->name);
 		if (r == 0)
 			r = p->stat(p->ctx, g->place->fd, g->name, &c->mount_point);
@@ -253,12 +271,32 @@ int publish_mount(struct guarded *g, enum mount_on on)
 	if (r == 0)
 		r = p->mount_over(p->ctx, c->handle, g->place->fd, g->name);
 	if (r == 0)
-		c->published = true;
-	if (r == 0)
-		c->mounts++;
+		note_mount(g);
 	else if (c->mount_point.kind == NODE_SOCKET)
 		(void)publish_withdraw(g, g->place->fd, &c->mount_point);
 	return r;
+}
+
+bool publish_is_noted(const struct guard_ports *ports, int dir, const char *name,
+		      const struct lock_note *note)
+{
+	uint64_t id;
+
+	return note->known && note->mount_id && ports->mount_id(ports->ctx, dir, name, &id) == 0 &&
+	       id == note->mount_id;
+}
+
+void publish_inherit_mount(struct guarded *g, const struct lock_note *note)
+{
+	struct listener *c = g->current;
+
+	c->mounts = 1;
+	c->mount_id = note->mount_id;
+	if (note->mount_point)
+		c->mount_point = (struct node){ .kind = NODE_SOCKET,
+						.device = g->place->node.device,
+						.inode = note->mount_point };
+	guarded_note(g);
 }
 
 void publish_unmount(struct guarded *g, struct listener *l)

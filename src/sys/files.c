@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "guard/anchor.h"
 #include "sys/fdpath.h"
+#include "sys/mounts.h"
 #include "sys/world.h"
 
 static int errno_or(int r)
@@ -208,7 +209,8 @@ static int files_lock_open(void *ctx, int dir, const char *name)
 	return -EWOULDBLOCK;
 }
 
-#define LOCK_NOTE_MAX 96
+/* Four numbers, the run of the machine, what stands between. */
+#define LOCK_NOTE_MAX 160
 
 /*
  * A note that is older than the names it is about would spare some of them. After a power cut
@@ -232,9 +234,11 @@ void files_lock_note(const char *text, const char *boot, struct lock_note *ret)
 	char written[BOOT_ID_BYTES] = "";
 
 	*ret = (struct lock_note){ 0 };
-	/* Numbers that no guard writes would be counted through for ever. */
-	ret->known = sscanf(text, "%" SCNu64 " %" SCNu64 " %36s\n", &ret->low, &ret->high,
-			    written) == 3 &&
+	/* Numbers that no guard writes would be counted through for ever. The mount is told last,
+	 * and a note without one is as good. */
+	ret->known = sscanf(text, "%" SCNu64 " %" SCNu64 " %36s %" SCNu64 " %" SCNu64 "\n",
+			    &ret->low, &ret->high, written, &ret->mount_id,
+			    &ret->mount_point) >= 3 &&
 		     strcmp(written, boot) == 0 && ret->low <= ret->high &&
 		     ret->high <= GENERATION_MAX;
 }
@@ -258,8 +262,9 @@ static int files_lock_write(void *ctx, int fd, const struct lock_note *note)
 	const struct world *w = ctx;
 	char text[LOCK_NOTE_MAX];
 	/* One fixed width, so that a shorter note leaves nothing of a longer one. */
-	int n = snprintf(text, sizeof(text), "%20" PRIu64 " %20" PRIu64 " %-36s\n", note->low,
-			 note->high, w->boot_id);
+	int n = snprintf(text, sizeof(text),
+			 "%20" PRIu64 " %20" PRIu64 " %-36s %20" PRIu64 " %20" PRIu64 "\n",
+			 note->low, note->high, w->boot_id, note->mount_id, note->mount_point);
 
 	/* Opened for this write only: a file held open for writing would forbid whoever
 	 * runs the machine to remount the file system read-only. */
@@ -307,6 +312,12 @@ static int files_unmount(void *ctx, int dir, const char *name)
 	return errno_or(umount2(fd_path_at(dir, name).text, UMOUNT_NOFOLLOW | MNT_DETACH));
 }
 
+static int files_mount_id(void *ctx, int dir, const char *name, uint64_t *ret)
+{
+	(void)ctx;
+	return mounts_unique_id(dir, name, ret);
+}
+
 void files_ports(struct guard_ports *ports)
 {
 	ports->dir_open = files_dir_open;
@@ -332,4 +343,5 @@ void files_ports(struct guard_ports *ports)
 	ports->mount_over = files_mount_over;
 	ports->mount_point_make = files_mount_point_make;
 	ports->unmount = files_unmount;
+	ports->mount_id = files_mount_id;
 }

@@ -52,6 +52,15 @@ bool procfs_mount_device(const char *line, uint32_t *ret)
 	return true;
 }
 
+/* "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw": blanks within are escaped. */
+bool procfs_mount_line(const char *line, struct mount_line *ret)
+{
+	const char *rest = strstr(line, " - ");
+
+	return rest && sscanf(line, "%u %*u %*u:%*u %127s", &ret->number, ret->root) == 2 &&
+	       sscanf(rest, " - %31s", ret->type) == 1;
+}
+
 /* "1: FLOCK  ADVISORY  WRITE 812 00:1a:3345 0 EOF"; who waits for one has "->" in front. */
 bool procfs_lock_line(const char *line, pid_t *ret_pid, uint64_t *ret_inode)
 {

@@ -25,6 +25,16 @@ bool procfs_unix_line(const char *line, struct diag_socket *ret);
  * there is one. */
 bool procfs_mount_device(const char *line, uint32_t *ret);
 
+/* A mount as /proc/self/mountinfo has it. The texts are cut, and escaped as they stand there. */
+struct mount_line {
+	unsigned number;
+	char root[128]; /* what of its file system it shows */
+	char type[32];  /* the file system's */
+};
+
+/* One line of /proc/self/mountinfo. Return: whether it is one. */
+bool procfs_mount_line(const char *line, struct mount_line *ret);
+
 /* One line of /proc/locks. Return: whether it is a flock(2) for writing that is held, and by
  * whom. */
 bool procfs_lock_line(const char *line, pid_t *ret_pid, uint64_t *ret_inode);

@@ -47,9 +47,15 @@ static void take_unix_name(const char *text)
 
 static void take_mount(const char *text)
 {
+	struct mount_line mount, again;
 	uint32_t device, same;
-	char line[64];
+	char line[256];
 
+	if (procfs_mount_line(text, &mount)) {
+		(void)snprintf(line, sizeof(line), "%u 1 0:2 %s / rw - %s x rw\n", mount.number,
+			       mount.root, mount.type);
+		FUZZ_ASSERT(procfs_mount_line(line, &again) && again.number == mount.number);
+	}
 	if (!procfs_mount_device(text, &device))
 		return;
 	(void)snprintf(line, sizeof(line), "22 1 %u:%u / / rw\n", device >> 20, device & 0xfffff);
@@ -112,16 +118,18 @@ static void take_note(const char *text)
 {
 	struct lock_note note, same;
 	const char *boot = "00000000-0000-0000-0000-000000000000";
-	char line[128];
+	char line[192];
 
 	files_lock_note(text, boot, &note);
 	if (!note.known)
 		return;
 	FUZZ_ASSERT(note.low <= note.high && note.high <= GENERATION_MAX);
-	(void)snprintf(line, sizeof(line), "%20" PRIu64 " %20" PRIu64 " %s\n", note.low, note.high,
-		       boot);
+	(void)snprintf(line, sizeof(line),
+		       "%20" PRIu64 " %20" PRIu64 " %s %20" PRIu64 " %20" PRIu64 "\n", note.low,
+		       note.high, boot, note.mount_id, note.mount_point);
 	files_lock_note(line, boot, &same);
-	FUZZ_ASSERT(same.known && same.low == note.low && same.high == note.high);
+	FUZZ_ASSERT(same.known && same.low == note.low && same.high == note.high &&
+		    same.mount_id == note.mount_id && same.mount_point == note.mount_point);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -6,10 +6,15 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* STATX_MNT_ID_UNIQUE, which older headers do not know. */
+#define STATX_UNIQUE 0x4000U
 
 static void start(struct fixture *f)
 {
@@ -243,15 +248,39 @@ static void mounted_into_a_container(struct fixture *f)
 	DO(umount2(box, 0));
 }
 
-/* The child's guard was killed with its mount at work, and nobody takes that away. */
+/* What the guard has noted of its mount: the number of it, 0 where there is none (yet). */
+static unsigned long long noted_mount(const struct fixture *f)
+{
+	unsigned long long id = 0;
+	FILE *lock = fopen(in_dir(f, text(".kedge-%u/x.sock.lock", geteuid())), "re");
+
+	if (!lock)
+		return 0;
+	(void)fscanf(lock, "%*u %*u %*s %llu", &id);
+	(void)fclose(lock);
+	return id;
+}
+
+/* Linux 6.8 gives mounts numbers that are not used again. */
+static void need_mount_numbers(void)
+{
+	struct statx st;
+
+	DO(statx(AT_FDCWD, "/", 0, STATX_UNIQUE, &st));
+	if (!(st.stx_mask & STATX_UNIQUE))
+		skip_case("the kernel has no number for a mount that is its own for ever");
+}
+
+/* The child's guard was killed with its mount at work, and nobody has taken that away. */
 static void start_and_crash_mounted(struct fixture *f)
 {
 	pid_t pid;
 
 	own_mounts();
+	need_mount_numbers();
 	pid = fork_guard(f);
 	mount_tmpfs(f->dir, "mode=0755");
-	for (uint64_t until = now_ms() + CAP_MS; mounts_at(f->path) == 0;) {
+	for (uint64_t until = now_ms() + CAP_MS; mounts_at(f->path) == 0 || noted_mount(f) == 0;) {
 		assert_true(now_ms() < until);
 		usleep(1000);
 	}
@@ -259,7 +288,7 @@ static void start_and_crash_mounted(struct fixture *f)
 	assert_int_equal(mounts_at(f->path), 1);
 }
 
-/* No name can be renamed onto a mount point, so the new listener is mounted above. */
+/* The mount is known for the killed one's by its number, and goes; crashes stack up nothing. */
 static void killed_and_started_again(struct fixture *f)
 {
 	start_and_crash_mounted(f);
@@ -267,19 +296,58 @@ static void killed_and_started_again(struct fixture *f)
 	guard_for(f, 100);
 	ASSERT_STORY(f, reachable(f) && is_identity(f->path, f->id));
 	assert_int_equal(who_answers(f, f->path), f->fd);
+	assert_int_equal(mounts_at(f->path), 0);
+	stop_guard(f);
+	assert_false(exists(f->path));
+	assert_int_equal(kedge_names(f), 0);
+}
+
+/* To take its own away it need not be allowed to mount. */
+static void killed_and_started_never_mounting(struct fixture *f)
+{
+	start_and_crash_mounted(f);
+	f->options.mounting = KEDGE_MOUNTING_NEVER;
+	start_listening(f, 1000);
+	assert_int_equal(mounts_at(f->path), 0);
+	assert_int_equal(who_answers(f, f->path), f->fd);
+}
+
+/* Unmounted since, and the same inode mounted anew by somebody: as alike as two mounts can be. */
+static void killed_and_mounted_by_another(struct fixture *f)
+{
+	const char *kept = in_root(f, "kept");
+
+	start_and_crash_mounted(f);
+	write_file(kept, "");
+	bind_mount(f->path, kept);
+	DO(umount2(f->path, 0));
+	bind_mount(kept, f->path);
+	start_listening(f, 1000);
+	guard_for(f, 100);
+	assert_int_equal(who_answers(f, f->path), f->fd);
 	assert_int_equal(mounts_at(f->path), 2);
 	stop_guard(f);
 	assert_int_equal(mounts_at(f->path), 1);
 	DO(umount2(f->path, 0));
+	DO(umount2(kept, 0));
 	DO(unlink(f->path)); /* what the killed one had made to mount on */
 }
 
-static void killed_and_started_never_mounting(struct fixture *f)
+/* A stale socket that somebody mounted there: over it where that is allowed, and said where not. */
+static void stale_socket_over_path(struct fixture *f)
 {
 	struct kedge_error error = KEDGE_ERROR_INIT;
 	int fd;
 
-	start_and_crash_mounted(f);
+	own_mounts();
+	make_stale(in_root(f, "stale.sock"));
+	make_stale(f->path);
+	bind_mount(in_root(f, "stale.sock"), f->path);
+	start_listening(f, 1000);
+	assert_int_equal(who_answers(f, f->path), f->fd);
+	assert_int_equal(mounts_at(f->path), 2);
+	stop_guard(f);
+	assert_int_equal(mounts_at(f->path), 1);
 	f->options.mounting = KEDGE_MOUNTING_NEVER;
 	start_guard(f, 1000);
 	assert_int_equal(kedge_guard_listen(f->guard, f->path, NULL, &fd, &error), -EBUSY);
@@ -307,6 +375,8 @@ static const struct test_case cases[] = {
 	{ "h05 mounted into a container", mounted_into_a_container, ANYWHERE },
 	{ "h05 killed, and started again", killed_and_started_again, ANYWHERE },
 	{ "h05 killed, then never mounting", killed_and_started_never_mounting, ANYWHERE },
+	{ "h05 killed, and another's mount", killed_and_mounted_by_another, ANYWHERE },
+	{ "h05 a stale socket over the path", stale_socket_over_path, ANYWHERE },
 	{ "h05 lets go of a file system", lets_go_of_a_file_system, ON_TMPFS },
 };
 

@@ -166,7 +166,7 @@ static bool is_prefixed(const char *name, const char *prefix)
 static void check_left(const struct inode *dir, const char *prefix)
 {
 	for (const struct entry *e = dir->entries; e; e = e->next)
-		/* Below the mount of a killed one, which nobody takes away: a known limit. */
+		/* Below the mount of a killed one that could not note it: a known limit. */
 		if (!e->going && e->maker && !e->meddled && is_prefixed(e->name, prefix) &&
 		    (e->inode->maker || e->name[1]) && !holds_strange(e) &&
 		    !names_are_mounted_on(e))

@@ -17,6 +17,7 @@ static const int errors_link[] = { -ENOSPC, -EDQUOT, -EROFS, -EACCES, -EPERM,
 static const int errors_remove[] = { -EROFS, -EACCES, -EPERM, -EBUSY, -EIO, -ENOMEM, 0 };
 static const int errors_rename[] = { -ENOSPC, -EROFS, -EACCES, -EPERM, -EIO, -EDQUOT, -ENOMEM, 0 };
 static const int errors_rights[] = { -EPERM, -EROFS, -EIO, -ENOENT, 0 };
+static const int errors_mount_id[] = { -EOPNOTSUPP, -ENOMEM, -EACCES, 0 };
 static const int errors_watch[] = { -ENOSPC, -EMFILE, -ENOMEM, -EACCES, 0 };
 
 static int open_spot(struct guard_process *g, int r, struct spot at)
@@ -276,6 +277,25 @@ static int port_unmount(void *ctx, int dir, const char *name)
 		     names_unmount(&g->os.actor, call_dir(g, dir), name)));
 }
 
+static int mount_id(struct guard_process *g, int dir, const char *name, uint64_t *ret)
+{
+	struct spot in = call_dir(g, dir);
+	struct entry *e = kernel_entry(in.inode, name);
+
+	if (!e)
+		return -ENOENT;
+	/* A mount in memory is never forgotten, so its place in the list is no other's. */
+	*ret = (uint64_t)(kernel_across(in.mount, e).mount - kernel.mounts) + 1;
+	return 0;
+}
+
+static int port_mount_id(void *ctx, int dir, const char *name, uint64_t *ret)
+{
+	struct guard_process *g = ctx;
+
+	return CALL(g, "mount_id", name, errors_mount_id, false, mount_id(g, dir, name, ret));
+}
+
 void ports_of_files(struct guard_ports *ports)
 {
 	ports->dir_open = port_dir_open;
@@ -299,4 +319,5 @@ void ports_of_files(struct guard_ports *ports)
 	ports->mount_over = port_mount_over;
 	ports->mount_point_make = port_mount_point_make;
 	ports->unmount = port_unmount;
+	ports->mount_id = port_mount_id;
 }

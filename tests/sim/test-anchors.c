@@ -214,14 +214,14 @@ static void test_a_lock_is_taken_once(void **state)
 	steps_begin(NULL);
 	assert_int_equal(steps_add(PATH, &g), 0);
 	lock = g->lock;
-	assert_int_equal(guarded_lock(g), 0);
+	assert_int_equal(guarded_lock(g, NULL), 0);
 	assert_int_equal(g->lock, lock);
 	steps_end();
 
 	steps_begin(NULL);
 	steps_upset((struct upset[]){ { "dir_make", .error = -EACCES, .times = 2 }, { 0 } });
 	assert_int_equal(steps_add(PATH, &g), 0);
-	assert_int_equal(guarded_lock(g), 0);
+	assert_int_equal(guarded_lock(g, NULL), 0);
 	assert_int_equal(g->lock, -EBADF);
 	steps_end();
 }
