@@ -280,18 +280,22 @@ static inline const char *behind_value(const char *p, const char *end)
 	return behind;
 }
 
-/* Step over the opening bracket, or a comma. Return: NULL: the end. */
+/* Step over the opening bracket, or a comma. Return: NULL: the end, or there is no container. */
 static inline const char *next_item(struct kedge_span container, const char *at)
 {
-	const char *end = container.data + container.size;
-	const char *p = at ? at : container.data + 1;
-	char c = json_peek(&p, end);
+	const char *end, *p;
+	char c;
 
+	if (!container.size)
+		return NULL;
+	end = container.data + container.size;
+	p = at ? at : container.data + 1;
+	c = json_peek(&p, end);
 	if (at && c == ',') {
 		p++;
 		c = json_peek(&p, end);
 	}
-	return c == '\0' || c == '}' || c == ']' ? NULL : p;
+	return c == '}' || c == ']' ? NULL : p;
 }
 
 /* A value at @at, maybe behind white space. Return: behind it. */
@@ -320,12 +324,12 @@ static inline const char *take_name(const char *p, const char *end, struct kedge
 bool json_next_member(struct kedge_span object, const char **at, struct kedge_span *ret_name,
 		      struct kedge_span *ret_value)
 {
-	const char *end = object.data + object.size;
-	const char *p = next_item(object, *at);
+	const char *p = next_item(object, *at), *end;
 	bool plain;
 
 	if (!p)
 		return false;
+	end = object.data + object.size;
 	p = take_name(p, end, ret_name, &plain);
 	*at = take_value(p, end, ret_value);
 	return true;

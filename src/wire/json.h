@@ -78,7 +78,7 @@ bool json_is_valid(struct kedge_span text, unsigned depth_max);
 enum json_kind json_kind(struct kedge_span value);
 
 /**
- * json_next_member() - go through the members of an object
+ * json_next_member() - go through the members of an object; an absent one has none
  * @at:        NULL at the beginning, then what the call before left there
  * @ret_name:  the name, with its quotes and escapes
  * @ret_value: the value, without white space around it

@@ -299,6 +299,20 @@ static void test_elements(void **state)
 	assert_false(json_next_element(array, &at, &value));
 }
 
+/* A member that is not there was gone through from the byte behind NULL on. */
+static void test_absent_container(void **state)
+{
+	const struct kedge_span absent = json_member(kedge_span("{\"a\":[1]}"), "b");
+	struct kedge_span name, value;
+	const char *at = NULL;
+
+	(void)state;
+	assert_null(absent.data);
+	assert_false(json_next_element(absent, &at, &value));
+	assert_false(json_next_member(absent, &at, &name, &value));
+	assert_int_equal(json_member(absent, "a").size, 0);
+}
+
 static void test_decode(void **state)
 {
 	static const struct {
@@ -309,9 +323,15 @@ static void test_decode(void **state)
 		{ "\"\"", "", 0 },
 		{ "\"a\\/b\\\\\"", "a/b\\", 4 },
 		{ "\"\\u0000x\"", "\0x", 2 },
+		{ "\"\\b\\f\\n\\r\\t\\\"\"", "\b\f\n\r\t\"", 6 },
+		{ "\"\\u007f\\u0080\\u07FF\\u0800\"", "\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80", 8 },
 		{ "\"\\u20ac\"", "\xE2\x82\xAC", 3 },
 		{ "\"\\ud83d\\ude00\"", "\xF0\x9F\x98\x80", 4 },
 		{ "\"\\ud83dx\"", "\xED\xA0\xBDx", 4 },
+		{ "\"\\ud83dabcdef\"",
+		  "\xED\xA0\xBD"
+		  "abcdef",
+		  9 },
 		{ "\"\\ud83d\\n1234\"", "\xED\xA0\xBD\n1234", 8 },
 		{ "\"\\ud83d\\ud83d\"", "\xED\xA0\xBD\xED\xA0\xBD", 6 },
 		{ "\"\\ud83d\\uffff\"", "\xED\xA0\xBD\xEF\xBF\xBF", 6 },
@@ -377,6 +397,7 @@ static void test_compare(void **state)
 		{ "\"abc\"", "ab", false, true },
 		{ "\"\\u0061\\u0062\\u0063\"", "ab", false, true },
 		{ "\"a\"", "ab", false, false },
+		{ "\"ac\"", "ab", false, false },
 		{ "\"\\u0061\"", "ab", false, false },
 		{ "\"\"", "ab", false, false },
 		{ "\"\"", "", true, true },
@@ -436,7 +457,7 @@ int main(void)
 		cmocka_unit_test(test_members),      cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_decode),       cmocka_unit_test(test_append),
 		cmocka_unit_test(test_append_large), cmocka_unit_test(test_compare),
-		cmocka_unit_test(test_scalar_equal),
+		cmocka_unit_test(test_scalar_equal), cmocka_unit_test(test_absent_container),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
