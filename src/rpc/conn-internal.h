@@ -162,8 +162,7 @@ void body_end(struct kedge_conn *conn);
 /* The rest will never come, or is not wanted any more. */
 void body_break(struct kedge_conn *conn);
 
-/* Move what waited behind a stream to the output, where the stream's end is. Return: as
- * message_end(). */
+/* Move what waited behind a stream to the output, where the stream's end is. Return: 0; -ENOMEM. */
 int output_unblock(struct kedge_conn *conn);
 
 /* End the stream of a request, as far as it was begun. Return: as message_end(). */

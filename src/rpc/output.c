@@ -30,7 +30,7 @@ int output_unblock(struct kedge_conn *conn)
 		return 0;
 	r = buf_append(&conn->out, buf_front(&conn->behind), buf_size(&conn->behind));
 	if (r < 0)
-		return conn_die(conn, r);
+		return r;
 	buf_consume(&conn->behind, buf_size(&conn->behind));
 	buf_trim(&conn->behind, CONN_IDLE_BYTES);
 	return 0;

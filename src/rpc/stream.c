@@ -184,11 +184,15 @@ static int finish_open(struct kedge_conn *conn)
 	size_t before = buf_size(&conn->out);
 	int r = frame_append(&conn->out, (struct kedge_span){ NULL, 0 });
 
+	conn->open = NULL;
+	if (r == 0)
+		r = output_unblock(conn);
 	if (r < 0)
 		return conn_die(conn, r);
-	conn->open = NULL;
-	r = output_appended(conn, before);
-	return r < 0 ? r : output_unblock(conn);
+	/* The limit is for what begins: what was let begin may end, however full the output is. */
+	if (before == 0)
+		output_begins(conn);
+	return 0;
 }
 
 /* It ends before its turn came, and so without a chunk: one message like any other. */
