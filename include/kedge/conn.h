@@ -25,7 +25,9 @@
  * that they leave in one write.
  *
  * A callback may call any function on its connection but kedge_conn_free() and
- * those that feed it: kedge_conn_input(), _received(), _received_eof(), _sent().
+ * those that feed it: kedge_conn_input(), _received(), _received_eof(), _sent(). Of
+ * these on_output may call none but those that only look, as it comes in the midst of
+ * a function on the connection.
  *
  * Threads: a connection belongs to one thread at a time. Nothing blocks.
  */
@@ -167,7 +169,8 @@ struct kedge_conn_answer {
  *               has cancelled it, or broke its body off. The ticket is void
  *               already; @tag is what kedge_conn_set_tag() left with it
  * @on_output:   output begins to wait outside of kedge_conn_received() and
- *               _sent(): have it sent
+ *               _sent(): have it sent soon. Nothing of the connection may be
+ *               changed from here
  * @on_upload:   a body in chunks begins (the ticket is 0 as yet). NULL: collect
  * @on_body:     a piece of a KEDGE_BODY_STREAMED body; size 0: its end. Pieces are
  *               not the chunks that were sent: they are cut as reads come.

@@ -84,6 +84,7 @@ struct kedge_conn {
 
 	bool fed;        /* within kedge_conn_received() or _sent(): the caller looks for output */
 	bool processing; /* going through messages: answers given meanwhile start no second round */
+	bool telling;    /* within on_output: the message that it is about may not be whole */
 	bool turning;    /* opening streams: ends given meanwhile start no second round */
 	bool eof;        /* nothing more comes in */
 	bool draining;   /* nothing more is wanted */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/debug.h"
 #include "wire/json.h"
 
 #define MESSAGE_BYTES_DEFAULT ((size_t)16 << 20)
@@ -159,6 +160,7 @@ void conn_process(struct kedge_conn *conn)
 {
 	struct buf *in = &conn->in.buf;
 
+	debug_assert(!conn->telling);
 	if (conn->processing)
 		return;
 	conn->processing = true;

@@ -18,8 +18,11 @@ int frame_append(struct buf *to, struct kedge_span bytes)
 
 void output_begins(struct kedge_conn *conn)
 {
-	if (!conn->fed && conn->handlers.on_output)
+	if (!conn->fed && conn->handlers.on_output) {
+		conn->telling = true;
 		conn->handlers.on_output(conn, conn->userdata);
+		conn->telling = false;
+	}
 }
 
 int output_unblock(struct kedge_conn *conn)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "base/debug.h"
 #include "rpc/conn-internal.h"
 
 /* Optimisers that see eight callers make a function of it again. */
@@ -46,6 +47,7 @@ OUTPUT_INLINE struct message message_begin(struct kedge_conn *conn)
 	struct buf *to = conn->open ? &conn->behind : &conn->out;
 	struct message m = { .to = to, .before = buf_size(to) };
 
+	debug_assert(!conn->telling);
 	if (!to->capacity && conn->spares && to == &conn->out)
 		spares_borrow_out(conn->spares, to);
 	if (conn_is_framed(conn)) {
