@@ -58,17 +58,13 @@ static int begin_pieces(struct kedge_caller *c, struct buf *in, size_t length)
 /* @frame is there as a whole. */
 static int take_whole(struct kedge_caller *c, struct kedge_span frame)
 {
-	switch (c->expect) {
-	case CALLER_EXPECT_MESSAGE:
+	if (c->expect == CALLER_EXPECT_MESSAGE)
 		return caller_take_message(c, frame);
-	case CALLER_EXPECT_BODY:
+	if (c->expect == CALLER_EXPECT_BODY)
 		caller_take_body(c, frame);
-		return 0;
-	case CALLER_EXPECT_CHUNK:
+	else
 		caller_take_chunk(c, frame);
-		return 0;
-	}
-	return -EPROTO;
+	return 0;
 }
 
 static int take_frame(struct kedge_caller *c, struct buf *in)

@@ -116,6 +116,7 @@ static int begin_body(struct kedge_caller *c, struct caller_call *call, enum cal
 		begin_stream(c, call, reply);
 		return 0;
 	}
+	/* Of one that was given up before its body came something may be left. */
 	buf_consume(&c->headers, buf_size(&c->headers));
 	return buf_append(&c->headers, reply->headers.data, reply->headers.size);
 }
@@ -243,31 +244,33 @@ void caller_take_end(struct kedge_caller *c)
 		caller_end(c, call, &(struct kedge_reply){ .outcome = KEDGE_OUTCOME_END });
 }
 
-/* @c->headers in a span: the buffer is left alone until the next binary answer. */
-static struct kedge_span kept_headers(const struct kedge_caller *c)
+/* Tell the call of its binary answer. The headers are taken out of the caller meanwhile: a
+ * callback may give the connection up, and what belongs to it. */
+static void end_with_headers(struct kedge_caller *c, enum kedge_outcome outcome,
+			     struct kedge_span body)
 {
-	return (struct kedge_span){ buf_front(&c->headers), buf_size(&c->headers) };
+	struct caller_call *call = incoming_call(c);
+	struct buf headers = c->headers;
+
+	c->headers = (struct buf)BUF_INIT;
+	c->incoming = 0;
+	caller_end(c, call,
+		   &(struct kedge_reply){
+			   .outcome = outcome,
+			   .headers = { buf_front(&headers), buf_size(&headers) },
+			   .body = body,
+		   });
+	buf_deinit(&headers);
 }
 
 void caller_take_body(struct kedge_caller *c, struct kedge_span body)
 {
-	struct caller_call *call = incoming_call(c);
-
 	c->expect = CALLER_EXPECT_MESSAGE;
-	c->incoming = 0;
-	caller_end(c, call,
-		   &(struct kedge_reply){ .outcome = KEDGE_OUTCOME_BODY,
-					  .headers = kept_headers(c),
-					  .body = body });
+	end_with_headers(c, KEDGE_OUTCOME_BODY, body);
 }
 
 void caller_refuse_body(struct kedge_caller *c)
 {
-	struct caller_call *call = incoming_call(c);
-
 	/* Still expected, by nobody: it is skipped piece by piece. */
-	c->incoming = 0;
-	caller_end(c, call,
-		   &(struct kedge_reply){ .outcome = KEDGE_OUTCOME_TOO_LARGE,
-					  .headers = kept_headers(c) });
+	end_with_headers(c, KEDGE_OUTCOME_TOO_LARGE, (struct kedge_span){ NULL, 0 });
 }

@@ -87,10 +87,12 @@ static int append_json(struct buf *b, struct kedge_span text)
 {
 	int r = buf_append(b, text.data, text.size);
 
-	for (char *p = b->data + b->end - (r < 0 ? 0 : text.size); p < b->data + b->end; p++)
+	if (r < 0)
+		return r;
+	for (char *p = b->data + b->end - text.size; p < b->data + b->end; p++)
 		if (*p == '\n' || *p == '\r')
 			*p = ' ';
-	return r;
+	return 0;
 }
 
 static int append_headers(struct buf *b, const struct kedge_ask *ask)
@@ -195,10 +197,10 @@ void caller_close_upload(struct kedge_caller *c)
 {
 	int r = append_frame(&c->out, (struct kedge_span){ NULL, 0 });
 
-	c->uploading = 0;
-	if (r == 0)
-		r = buf_append(&c->out, buf_front(&c->behind), buf_size(&c->behind));
 	assert(r == 0);
+	r = buf_append(&c->out, buf_front(&c->behind), buf_size(&c->behind));
+	assert(r == 0);
+	c->uploading = 0;
 	buf_deinit(&c->behind);
 }
 
