@@ -81,6 +81,13 @@ static int write_compact(struct buf *b)
 	return json_append_compact(b, kedge_span("{ \"a\" : [ 1 ] }"));
 }
 
+static int write_member(struct buf *b)
+{
+	int r = buf_append(b, "{", 1);
+
+	return r < 0 ? r : json_append_member(b, "a", kedge_span("[ 1 ]"));
+}
+
 static int write_string(struct buf *b)
 {
 	size_t before = buf_size(b);
@@ -93,7 +100,7 @@ static int write_string(struct buf *b)
 
 static int (*const writers[])(struct buf *) = {
 	write_parts, write_error, write_mended_error, write_headers, write_envelope,
-	write_event, write_call,  write_compact,      write_string,
+	write_event, write_call,  write_compact,      write_member,  write_string,
 };
 
 /* Into @room bytes, with so many allocations granted: the whole text, or -ENOMEM. */

@@ -27,6 +27,10 @@ static const struct {
 	{ { LATER("1"), LATER("1"), CANCEL("1") },
 	  { CANCELLED("1"), DONE },
 	  "cancel 2\ncancel 1\n" },
+	/* ... also where that one stands in front, in the place of one that is answered. */
+	{ { LATER("1"), LATER("2"), CANCEL("1"), LATER("2"), CANCEL("2") },
+	  { CANCELLED("1"), DONE, CANCELLED("2"), DONE },
+	  "cancel 1\ncancel 3\ncancel 2\n" },
 	/* There is none; it has its answer; it is cancelled twice; it asks for nothing. */
 	{ { CANCEL("1") }, { DONE }, "" },
 	{ { "{\"id\":1,\"method\":\"echo\"}", CANCEL("1") },
@@ -123,6 +127,28 @@ static void test_half_close(void **state)
 	peer_close(&p);
 }
 
+/* No room to say so: the connection is at its end, and its handler has heard of it once. */
+static void test_no_room_to_say_so(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_COLLECT };
+	struct kedge_conn_options options = peer_options(&p, KEDGE_PROTOCOL_FRAMES);
+	const void *data;
+	size_t size;
+
+	(void)state;
+	options.limits.output_bytes_max = strlen(CANCELLED("1"));
+	peer_open(&p, &options);
+	peer_feed_frame(&p, LATER("1"));
+	peer_feed_frame(&p, LATER("2"));
+	peer_feed_frame(&p, CANCEL("1"));
+	peer_expect_log(&p, "cancel 1\n");
+	assert_true(kedge_conn_is_finished(p.conn));
+	assert_false(kedge_conn_output(p.conn, &data, &size));
+	p.conn = kedge_conn_free(p.conn);
+	peer_expect_log(&p, "cancel 2\n");
+	peer_close(&p);
+}
+
 /* On a connection of lines alone it is a method like any other. */
 static void test_lines_do_not_know_it(void **state)
 {
@@ -144,6 +170,7 @@ int main(void)
 		cmocka_unit_test(test_dialogues),
 		cmocka_unit_test(test_legacy_stream),
 		cmocka_unit_test(test_half_close),
+		cmocka_unit_test(test_no_room_to_say_so),
 		cmocka_unit_test(test_lines_do_not_know_it),
 	};
 

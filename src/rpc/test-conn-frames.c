@@ -21,6 +21,8 @@ static const struct row rows[] = {
 	{ { "{\"id\":1,\"method\":\"echo\",\"params\":[1, 2]}" },
 	  { "{\"id\":1,\"result\":[1, 2]}" } },
 	{ { " {\"id\":\"a\",\"method\":\"echo\"}\n" }, { "{\"id\":\"a\",\"result\":null}" } },
+	{ { "{\"id\":1,\"method\":\"$cancem\"}" },
+	  { "{\"id\":1,\"error\":\"no\",\"statusCode\":404,\"errorCode\":\"NOT_FOUND\"}" } },
 	/* The checks. */
 	{ { "nonsense" }, { BAD_JSON } },
 	{ { "" }, { BAD_JSON } },
@@ -82,6 +84,12 @@ static const struct row rows[] = {
 	/* A stream. */
 	{ { "{\"id\":1,\"method\":\"stream\"}" },
 	  { "{\"id\":1,\"headers\":{\"transfer-encoding\":\"chunked\"}}", "ab", "c", "" } },
+	/* ... and what waits behind it. */
+	{ { "{\"id\":1,\"method\":\"open\"}", "{\"id\":2,\"method\":\"echo\"}",
+	    "{\"id\":3,\"method\":\"$cancel\",\"params\":{\"targetId\":1}}" },
+	  { "{\"id\":1,\"headers\":{\"x\":[1],\"transfer-encoding\":\"chunked\"}}", "",
+	    "{\"id\":2,\"result\":null}", "{\"id\":3,\"result\":null}" },
+	  "cancel 1\n" },
 	/* A body that never comes, whole or streamed. */
 	{ { WITH("{\"id\":1,\"method\":\"size\"", "\"content-length\":1") }, { NULL } },
 	{ { WITH("{\"id\":1,\"method\":\"later\"", "\"transfer-encoding\":\"chunked\""), "ab" },
@@ -118,6 +126,26 @@ static void test_dialogues(void **state)
 		run_row(&rows[i]);
 }
 
+/* Nobody asks for pieces of a body: it comes whole. */
+static void test_without_pieces(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_STREAM };
+	struct kedge_conn_options options = peer_options(&p, KEDGE_PROTOCOL_FRAMES);
+	struct buf in = BUF_INIT, out = BUF_INIT;
+
+	(void)state;
+	options.handlers.on_upload = NULL;
+	options.handlers.on_body = NULL;
+	frames_append(&in,
+		      WITH("{\"id\":1,\"method\":\"size\"", "\"transfer-encoding\":\"chunked\""),
+		      "ab", "c", "", NULL);
+	frames_append(&out, "{\"id\":1,\"result\":[\"whole\",3]}", NULL);
+	peer_dialogue(&options, (struct kedge_span){ buf_front(&in), buf_size(&in) },
+		      (struct kedge_span){ buf_front(&out), buf_size(&out) }, "");
+	buf_deinit(&in);
+	buf_deinit(&out);
+}
+
 /* '{' as the first byte: lines for good. Bodies and streams become one line each. */
 static void test_legacy(void **state)
 {
@@ -145,6 +173,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dialogues),
+		cmocka_unit_test(test_without_pieces),
 		cmocka_unit_test(test_legacy),
 	};
 

@@ -68,6 +68,9 @@ static const struct {
 	{ "{\"id\":1,\"method\":\"echo\",\"result\":1,\"error\":null}\n",
 	  "{\"id\":1,\"result\":null}\n" },
 	/* Blanks, a byte order mark, blank lines, a line that is not ended. */
+	{ "\xEF\xBB\xBF{\"id\":3,\"method\":\"echo\"} \xEF\xBB\xBF\t\xEF\xBB\xBF\n",
+	  "{\"id\":3,\"result\":null}\n" },
+	{ "{\"id\":3,\"method\":\"echo\"}\xEF\xBF\xBD\n", BAD_JSON },
 	{ "\xEF\xBB\xBF \t" ECHO("1") "\r\n \r\n\n  {\"id\":2,\"method\":\"echo\"}\t\r\n",
 	  ECHOED("1") "{\"id\":2,\"result\":null}\n" },
 	{ "\n\n\n", "" },

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "rpc/frame.h"
 #include "rpc/test-peer.h"
 
 static const struct kedge_span absent = { NULL, 0 };
@@ -94,12 +95,30 @@ static void test_dead(void **state)
 	peer_close(&p);
 }
 
+/* A body that no frame can carry: nothing of it is sent, nor read. */
+static void test_too_long_for_a_frame(void **state)
+{
+	const struct kedge_span body = { "", (size_t)FRAME_BYTES_MAX + 1 };
+	struct peer p = { 0 };
+	const void *data;
+	size_t n;
+
+	(void)state;
+	open_with_limit(&p, KEDGE_PROTOCOL_FRAMES, 0);
+	peer_feed_frame(&p, "{\"id\":\"a\",\"method\":\"later\"}");
+	assert_int_equal(kedge_conn_reply_body(p.conn, p.later[0], absent, body), -ENOBUFS);
+	assert_true(kedge_conn_is_finished(p.conn));
+	assert_false(kedge_conn_output(p.conn, &data, &n));
+	peer_close(&p);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answered),
 		cmocka_unit_test(test_mixed),
 		cmocka_unit_test(test_dead),
+		cmocka_unit_test(test_too_long_for_a_frame),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -187,6 +187,53 @@ static void test_no_memory(void **state)
 	buf_deinit(&spare);
 }
 
+/* Too much is there to be moved: it stays, and so does the spare. */
+static void test_much_is_not_moved(void **state)
+{
+	static char much[SPARE_BYTES / 4];
+	struct buf own = BUF_INIT, spare = BUF_INIT;
+	const char *memory;
+
+	(void)state;
+	assert_int_equal(buf_append(&own, much, sizeof(much)), 0);
+	assert_true(own.capacity < SPARE_BYTES);
+	assert_int_equal(buf_reserve(&spare, SPARE_BYTES), 0);
+	memory = own.data;
+	spare_borrow(&own, &spare);
+	assert_ptr_equal(own.data, memory);
+	assert_int_equal(buf_size(&own), sizeof(much));
+	assert_true(spare.capacity >= SPARE_BYTES);
+	buf_deinit(&own);
+	buf_deinit(&spare);
+}
+
+/* What is too large is let go of, also where no other is kept. */
+static void test_a_huge_one_is_freed(void **state)
+{
+	struct buf own = BUF_INIT, spare = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(buf_reserve(&own, SPARE_BYTES_MAX + 1), 0);
+	spare_give_back(&own, &spare);
+	assert_int_equal(own.capacity + spare.capacity, 0);
+}
+
+/* What is smaller than a spare is none. */
+static void test_a_small_one_is_no_spare(void **state)
+{
+	struct kedge_conn_spares *spares = kedge_conn_spares_new();
+	struct buf own = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(buf_reserve(&own, 100), 0);
+	spares_give_back_out(spares, &own);
+	assert_int_equal(spares->out_count, 0);
+	assert_true(own.capacity >= 100);
+	buf_deinit(&own);
+	kedge_conn_spares_free(spares);
+	assert_null(kedge_conn_spares_free(NULL));
+}
+
 /* Who has as much of its own borrows none. */
 static void test_a_large_one_borrows_nothing(void **state)
 {
@@ -214,6 +261,9 @@ int main(void)
 		cmocka_unit_test(test_a_long_message_keeps_it),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_a_large_one_borrows_nothing),
+		cmocka_unit_test(test_a_huge_one_is_freed),
+		cmocka_unit_test(test_much_is_not_moved),
+		cmocka_unit_test(test_a_small_one_is_no_spare),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -75,9 +75,10 @@ static inline struct ticket_slot *tickets_find(const struct tickets *t, uint64_t
 	uint32_t index = (uint32_t)ticket & TICKET_INDEX_MASK;
 	struct ticket_slot *slot = t->taken;
 
+	/* Slots are made for one that is taken at once. */
 	if (!ticket || index >= t->capacity)
 		return NULL;
-	if (slot && slot->ticket == ticket)
+	if (slot->ticket == ticket)
 		return slot;
 	slot = tickets_at(t, index);
 	return slot->ticket == ticket ? slot : NULL;

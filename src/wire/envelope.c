@@ -198,7 +198,8 @@ bool envelope_scan_usual(struct kedge_span text, unsigned depth_max, struct usua
 	return end - p == 1 && *p == '}';
 }
 
-/* A number whose digits before the exponent are all zero. */
+/* A number whose digits before the exponent are all zero: what else stands there, a sign and a
+ * point, is below them all. */
 static bool is_zero(struct kedge_span number)
 {
 	for (size_t i = 0; i < number.size; i++) {
@@ -206,7 +207,7 @@ static bool is_zero(struct kedge_span number)
 
 		if (c == 'e' || c == 'E')
 			return true;
-		if (c >= '1' && c <= '9')
+		if (c > '0')
 			return false;
 	}
 	return true;

@@ -142,6 +142,11 @@ static void test_names(void **state)
 		assert_int_equal(envelope_scan(kedge_span(text), 9, &e), ENVELOPE_OK);
 		for (size_t j = 0; j < MEMBER_MAX_; j++)
 			assert_int_equal(e.members[j].size, 0);
+		(void)snprintf(text, sizeof(text), "{\"\\u%04x%ss\":1,\"\\n\":1}", names[i][0],
+			       names[i] + 1);
+		assert_int_equal(envelope_scan(kedge_span(text), 9, &e), ENVELOPE_OK);
+		for (size_t j = 0; j < MEMBER_MAX_; j++)
+			assert_int_equal(e.members[j].size, 0);
 	}
 }
 
