@@ -93,6 +93,7 @@ _kedge_argument() {
 
 	shift 2
 	case $command-$# in
+	help-0) _kedge_words "$_kedge_commands" "$typed" ;;
 	serve-*) _kedge_words "all $_kedge_servers" "$typed" ;;
 	call-0)
 		_kedge_files -f "$typed"
@@ -114,7 +115,7 @@ _kedge() {
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		_kedge_words "$_kedge_commands --help --version" "$typed"
+		_kedge_words "$_kedge_commands help --help --version" "$typed"
 		return
 	fi
 	options=$(_kedge_options "$command")

@@ -41,7 +41,7 @@ function __kedge_lost
 end
 
 complete -c kedge -f
-complete -c kedge -n 'not __kedge_in serve guard run call ls status events top check wait rescue' -l version -d 'the version'
+complete -c kedge -n 'not __kedge_in serve guard run call ls status events top check wait rescue help' -l version -d 'the version'
 complete -c kedge -s h -l help -d 'what there is'
 complete -c kedge -n '__fish_is_nth_token 1' -a serve -d 'run servers whose paths cannot be lost'
 complete -c kedge -n '__fish_is_nth_token 1' -a guard -d 'keep the sockets of other daemons reachable'
@@ -54,6 +54,10 @@ complete -c kedge -n '__fish_is_nth_token 1' -a top -d 'watch the guarded paths,
 complete -c kedge -n '__fish_is_nth_token 1' -a check -d 'could a client connect? if not, why'
 complete -c kedge -n '__fish_is_nth_token 1' -a wait -d 'wait until clients can connect'
 complete -c kedge -n '__fish_is_nth_token 1' -a rescue -d 'give a lost socket its path back'
+complete -c kedge -n '__fish_is_nth_token 1' -a help -d 'what there is, or what a command takes'
+
+complete -c kedge -n '__kedge_in help; and __fish_is_nth_token 2' \
+	-a 'serve guard run call ls status events top check wait rescue'
 
 complete -c kedge -n '__kedge_in serve' -a 'all gateway assistant'
 complete -c kedge -n '__kedge_in serve' -l config -r -F -d 'file of options'

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ static void print_help(FILE *to)
 	      to);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		(void)fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
-	fputs("\n  kedge COMMAND --help   what a command takes\n"
+	fputs("\n  kedge COMMAND --help   what a command takes; so does kedge help COMMAND\n"
 	      "  kedge --version        the version\n",
 	      to);
 }
@@ -30,6 +31,34 @@ static const struct command *find_command(const char *name)
 		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
 	return NULL;
+}
+
+static bool asks_for_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static int refuse_command(const char *name)
+{
+	return usage_error("'%s' is no command; kedge --help lists them", name);
+}
+
+/* As --help alone, and as COMMAND --help: `kedge help`, `kedge help COMMAND`. */
+static int run_help(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc > 2)
+		return usage_error("help '%s': one command at a time", argv[2]);
+	if (argc < 2 || asks_for_help(argv[1]) || strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return EXIT_OK;
+	}
+	command = find_command(argv[1]);
+	if (!command)
+		return refuse_command(argv[1]);
+	fputs(command->help, stdout);
+	return EXIT_OK;
 }
 
 /*
@@ -56,18 +85,16 @@ int main(int argc, char **argv)
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-		print_help(stdout);
-		return EXIT_OK;
-	}
+	if (asks_for_help(argv[1]) || strcmp(argv[1], "help") == 0)
+		return run_help(argc - 1, argv + 1);
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("kedge " KEDGE_VERSION);
 		return EXIT_OK;
 	}
 	command = find_command(argv[1]);
 	if (!command)
-		return usage_error("'%s' is no command; kedge --help lists them", argv[1]);
-	if (argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
+		return refuse_command(argv[1]);
+	if (argc > 2 && asks_for_help(argv[2])) {
 		fputs(command->help, stdout);
 		return EXIT_OK;
 	}

@@ -205,6 +205,17 @@ test('call: exit codes say what came', async (dir, serve) => {
 	same(kedge(['call', socket, 'echo', '{}', '--timeout', '-1']).status, 2);
 });
 
+test('help is a command as well', async () => {
+	const all = kedge(['--help']).stdout, guard = kedge(['guard', '--help']).stdout;
+	for (const args of [['help'], ['help', 'help'], ['help', '--help'], ['help', '-h'], ['-h']])
+		same([args, kedge(args).stdout], [args, all]);
+	for (const args of [['help', 'guard'], ['--help', 'guard'], ['guard', '-h']])
+		same([args, kedge(args).stdout, kedge(args).status], [args, guard, 0]);
+	const r = kedge(['help', 'nonsense']);
+	same([r.status, r.stdout, r.stderr], [2, '', "kedge: 'nonsense' is no command; kedge --help lists them\n"]);
+	same(kedge(['help', 'guard', 'run']).status, 2);
+});
+
 test('help fits a screen', async () => {
 	for (const args of [['--help'], ['serve', '--help'], ['call', '--help'], ['--version']]) {
 		const r = kedge(args);

@@ -42,8 +42,12 @@ def methods(service):
 
 def compare(shell, ask, home):
     """Everything that can be compared, asked from one shell."""
-    check(shell + ": sub-commands", differences(help=set(commands), completed={
+    check(shell + ": sub-commands", differences(help={*commands, "help"}, completed={
         word for word in ask(home, "") if not word.startswith("-")}))
+    check(shell + ": what help is about", differences(help=set(commands), completed={
+        word for word in ask(home, "help", "") if not word.startswith("-")}))
+    check(shell + ": help is about one", ["%s behind a command" % word for word in
+                                          ask(home, "help", "guard", "") if not word.startswith("-")])
     for command in commands:
         check("%s: options of %s" % (shell, command), differences(
             help=options_of_help(command), completed=ask(home, command, "--") - COMMON))
@@ -75,7 +79,8 @@ def zsh():
     rows = {name: set(re.findall(r"--[a-z][a-z-]+", row)) - COMMON
             for name, row in re.findall(r"^\t([a-z]+)\)\n(\t\t_arguments .*?)\n\t\t;;", text, re.M | re.S)}
     described = set(re.findall(r"^\t\t'([a-z]+):", text, re.M))
-    check("zsh: sub-commands", differences(help=set(commands), rows=set(rows), described=described))
+    check("zsh: sub-commands", differences(help=set(commands), rows=set(rows),
+                                            described=described - {"help"}))
     for command in commands:
         check("zsh: options of " + command, differences(
             help=options_of_help(command), completed=rows.get(command, set())))
