@@ -1,8 +1,10 @@
 /* How a path comes to be tended, and why it may not. */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/tended.h"
@@ -49,20 +51,50 @@ static int anchor_beside(struct guarded *g)
 	return r < 0 ? r : guarded_act(g, ACTION_ANCHOR, &look);
 }
 
+/* The directory for anchors is not one that only we can write to, or cannot be made. */
+static int refuse_anchor_dir(const struct tended *d, int r, struct kedge_error *error)
+{
+	const struct place *place = d->g->place;
+	char dir[PATH_MAX + 32];
+	struct stat st;
+
+	if (d->tender->anchor_dir)
+		(void)snprintf(dir, sizeof(dir), "%s", d->tender->anchor_dir);
+	else
+		(void)snprintf(dir, sizeof(dir), "%s/.kedge-%u", place->path[1] ? place->path : "",
+			       geteuid());
+	if (r != -EPERM || lstat(dir, &st) < 0)
+		return error_set(error, r, "no anchor can be kept for %s: %s: %s%s", d->path, dir,
+				 error_words(r), r == -EPERM || r == -EACCES ? who_may() : "");
+	if (!S_ISDIR(st.st_mode))
+		return error_set(error, r, "no anchor can be kept for %s: %s is no directory",
+				 d->path, dir);
+	if (st.st_uid != geteuid())
+		return error_set(error, r,
+				 "no anchor can be kept for %s: the directory %s belongs to user "
+				 "%u: one of user %u is needed",
+				 d->path, dir, st.st_uid, geteuid());
+	return error_set(error, r,
+			 "no anchor can be kept for %s: the directory %s has mode %04o: 0700 is "
+			 "needed, so that nobody else can get at the anchors",
+			 d->path, dir, st.st_mode & 07777);
+}
+
 /* A path without an anchor could not be put back: better refused than guarded in name. */
 static int ensure_anchor(struct tended *d, struct kedge_error *error)
 {
 	struct guarded *g = d->g;
 	struct mount_line mount;
 	struct look look;
-	int r = g->place->anchors ? 0 : g->place->anchors_error;
+	int r = 0;
 
 	/* A mount that was taken over is put back from the handle, as one of our own making. */
 	if (g->current->home || g->current->mounts)
 		return 0;
+	if (!g->place->anchors)
+		return refuse_anchor_dir(d, g->place->anchors_error, error);
 	guarded_look(g, &look);
-	if (r == 0)
-		r = guarded_act(g, ACTION_ANCHOR, &look);
+	r = guarded_act(g, ACTION_ANCHOR, &look);
 	if (r == -EXDEV && d->tender->anchor_dir) {
 		tender_tell(d->tender, d, KEDGE_EVENT_DEGRADED, r,
 			    "the anchor directory is on another mount: anchored beside the socket");

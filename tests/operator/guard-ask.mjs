@@ -54,6 +54,38 @@ test('what cannot be guarded is refused with a reason and what would help', asyn
 	same([r.status, leftovers(dir)], [1, []]);
 });
 
+test('a directory for anchors that is not private is refused with what is asked', async (dir) => {
+	const at = (name) => path.join(dir, name);
+	await daemon(at('s'));
+	fs.writeFileSync(at('file'), '');
+	fs.symlinkSync('/tmp', at('link'));
+	for (const [name, mode] of [['wide', 0o755], ['narrow', 0o500], ['shared', 0o1777]]) {
+		fs.mkdirSync(at(name));
+		fs.chmodSync(at(name), mode);
+	}
+	const rows = [
+		['wide', /the directory \/.*\/wide has mode 0755: 0700 is needed/],
+		['narrow', /narrow has mode 0500: 0700 is needed/],
+		['shared', /shared has mode 1777: 0700 is needed/],
+		['file', /file is no directory$/],
+		['link', /link is no directory$/],
+		['none/vault', /none\/vault: No such file or directory$/],
+	];
+	if (ROOT) {
+		fs.mkdirSync(at('theirs'), 0o700);
+		fs.chownSync(at('theirs'), NOBODY.uid, NOBODY.gid);
+		rows.push(['theirs', /theirs belongs to user 65534: one of user 0 is needed$/]);
+	}
+	for (const [name, words] of rows) {
+		const r = kedge(dir, ['guard', '--vault', at(name), at('s')]);
+		same([name, r.status, r.err.split('\n').length], [name, 1, 2]);
+		matches(r.err.trim(), words);
+	}
+	// The one beside the socket is no different, once both its names are taken.
+	for (const more of ['', '-1']) fs.mkdirSync(at(`.kedge-${process.getuid()}${more}`), 0o755);
+	matches(kedge(dir, ['guard', at('s')]).err, /\.kedge-\d+ has mode 0755: 0700 is needed/);
+});
+
 test('another user\'s socket is refused in words', async (dir) => {
 	if (!ROOT) skip('needs another user');
 	fs.chmodSync(dir, 0o755);
