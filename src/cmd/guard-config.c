@@ -1,8 +1,7 @@
 /*
- * The guard's configuration: `key = value` lines with the names of its options,
- * `#` begins a comment. And --all-of, which becomes paths.
+ * The guard's configuration, a file as cmd/config.h reads it, with the names of its options.
+ * And --all-of, which becomes paths.
  */
-#include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -19,9 +18,6 @@
 #include "cmd/guard.h"
 #include "cmd/survey.h"
 #include "sys/procfs.h"
-
-/* Lines that are longer are no configuration. */
-#define CONFIG_LINE_MAX 8192
 
 /* Whether a key may be given once only. */
 enum config_times {
@@ -47,77 +43,51 @@ static const struct {
 	{ "log-file", GUARD_LOG_FILE, CONFIG_ONCE },
 };
 
-struct config {
+struct guard_file {
 	struct guard_options *options;
-	const char *file;
-	unsigned line;
 	unsigned seen[ARRAY_SIZE(keys)]; /* the line where it stood */
 };
 
-/* Without blanks at either end. */
-static char *trim(char *text)
-{
-	size_t n;
-
-	while (isspace((unsigned char)*text))
-		text++;
-	n = strlen(text);
-	while (n && isspace((unsigned char)text[n - 1]))
-		text[--n] = '\0';
-	return text;
-}
-
-static int set_key(struct config *c, const char *key, const char *value)
+static int set_key(struct guard_file *f, const struct config_item *item)
 {
 	char where[512];
 
-	(void)snprintf(where, sizeof(where), "%.300s:%u: %.100s", c->file, c->line, key);
+	(void)snprintf(where, sizeof(where), "%.300s:%u: %.100s", item->file, item->line,
+		       item->key);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (strcmp(key, keys[i].name) != 0)
+		if (strcmp(item->key, keys[i].name) != 0)
 			continue;
-		if (c->seen[i] && keys[i].times == CONFIG_ONCE)
-			return usage_error("%s: given already in line %u", where, c->seen[i]);
-		c->seen[i] = c->line;
-		if (!*value)
+		if (f->seen[i] && keys[i].times == CONFIG_ONCE)
+			return usage_error("%s: given already in line %u", where, f->seen[i]);
+		f->seen[i] = item->line;
+		if (!*item->value)
 			return usage_error("%s: it has no value", where);
-		if (keys[i].key == GUARD_PATH && *value != '/')
-			return usage_error("%s '%s': an absolute path", where, value);
-		return guard_set(c->options, keys[i].key, where, value);
+		if (keys[i].key == GUARD_PATH && *item->value != '/')
+			return usage_error("%s '%s': an absolute path", where, item->value);
+		return guard_set(f->options, keys[i].key, where, item->value);
 	}
 	return usage_error("%s: no such key; kedge guard --help lists the options", where);
 }
 
-static int read_line(struct config *c, char *text)
+/* Options complain by themselves: then all is said, and the file is read no further. */
+static int take_item(const struct config_item *item, void *userdata, struct kedge_error *error)
 {
-	char *equals;
-
-	text = trim(text);
-	if (!*text || *text == '#')
-		return EXIT_OK;
-	equals = strchr(text, '=');
-	if (!equals)
-		return usage_error("%s:%u: '%.60s': expected key = value", c->file, c->line, text);
-	*equals = '\0';
-	return set_key(c, trim(text), trim(equals + 1));
+	if (!item->key)
+		return error_set(error, -EINVAL,
+				 "%s:%u: [%s]: there are no sections in a guard's file", item->file,
+				 item->line, item->section);
+	return set_key(userdata, item) == EXIT_OK ? 0 : -ECANCELED;
 }
 
 int guard_take_config(struct guard_options *o, const char *file, char *text, size_t size)
 {
-	struct config c = { .options = o, .file = file };
-	int r = EXIT_OK;
+	struct kedge_error error = KEDGE_ERROR_INIT;
+	struct guard_file f = { .options = o };
+	int r = config_parse(file, text, size, take_item, &f, &error);
 
-	assert(text[size] == '\0');
-	for (char *next, *end = text + size; r == EXIT_OK && text < end; text = next) {
-		next = memchr(text, '\n', (size_t)(end - text));
-		next = next ? next : end;
-		c.line++;
-		if (next - text > CONFIG_LINE_MAX || memchr(text, '\0', (size_t)(next - text)))
-			return usage_error("%s:%u: not a line of text", file, c.line);
-		/* Behind the last one is the text's own NUL. */
-		*next++ = '\0';
-		r = read_line(&c, text);
-	}
-	return r;
+	if (r < 0 && r != -ECANCELED)
+		usage_complain("%s", error.text);
+	return r < 0 ? EXIT_USAGE : EXIT_OK;
 }
 
 int guard_read_config(struct guard_options *o, const char *file)

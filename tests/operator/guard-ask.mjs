@@ -207,11 +207,14 @@ test('a configuration file, and what is wrong with one', async (dir) => {
 		['# c\n\nsettle=1\nsettle=2', /:4: settle: given already in line 3/],
 		['path = s', /:1: path 's': an absolute path/],
 		['pathh = /s', /:1: pathh: no such key/],
-		['just words', /:1: 'just words': expected key = value/],
+		['just words', /:1: neither KEY = VALUE nor \[SECTION\]/],
 		['wait = perhaps', /:1: wait 'perhaps': one of no, yes/],
-		['path =', /:1: path: it has no value/],
+		['path =', /:1: no value/],
+		['path = ""', /:1: path: it has no value/],
+		['[redis]', /:1: \[redis\]: there are no sections in a guard's file/],
+		['path = "/s', /:1: the quotes are not closed/],
 		['ready-fd = 3', /:1: ready-fd: no such key/],
-		['path = /a\0b', /:1: not a line of text/],
+		['path = /a\0b', /guard\.conf: a NUL is in it; it is no text/],
 	];
 	for (const [text, words] of rows) {
 		const r = check(text + '\n');
@@ -219,7 +222,7 @@ test('a configuration file, and what is wrong with one', async (dir) => {
 		matches(r.err, words);
 	}
 	same(kedge(dir, ['guard', '--config', '/nowhere']).status, 2);
-	const good = `# the daemon's\npath = ${socket}\n\tsettle = 20\nwait = yes\nlog-level = warning\n`;
+	const good = `# the daemon's\n; and no other\npath = "${socket}"\n\tsettle = 20 # ms\nwait = 'yes'\nlog-level = warning\n`;
 	const r = check(good);
 	same([r.status, r.out], [0, '1 paths, 0 processes or units: well\n']);
 	const d = await daemon(socket);
