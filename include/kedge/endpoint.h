@@ -76,8 +76,8 @@ KEDGE_PUBLIC int kedge_endpoint_workspace(const char *given, char **ret_path,
  * as they are. Safe against others who make the same directories meanwhile.
  *
  * Return: 0; -EINVAL: empty, or no name after the last '/'; -ENOTDIR: a file
- *         is in the way; -EACCES, -EROFS, -ENOSPC, -ELOOP, -ENAMETOOLONG,
- *         -EDQUOT: as from mkdir(2).
+ *         is in the way; -EEXIST: a symbolic link is, which leads nowhere; -EACCES,
+ *         -EROFS, -ENOSPC, -ELOOP, -ENAMETOOLONG, -EDQUOT: as from mkdir(2).
  */
 KEDGE_PUBLIC int kedge_ensure_socket_dir(const char *path, struct kedge_error *error);
 
