@@ -16,6 +16,9 @@ static void test_nobody_there(void **state)
 	assert_int_equal(kedge_client_connect(&client, peer.path, NULL, &error), -ECONNREFUSED);
 	assert_int_equal(kedge_client_connect(&client, peer.path, &options, &error), -EINVAL);
 	assert_int_equal(kedge_client_connect(&client, "No Name", NULL, &error), -EINVAL);
+	options = (struct kedge_client_options){ .size = sizeof(options), .id_prefix = "a b" };
+	assert_int_equal(kedge_client_connect(&client, peer.path, &options, &error), -EINVAL);
+	assert_string_equal(error.text, "client: Invalid argument");
 	assert_null(client);
 	unlink(peer.path);
 	rmdir(peer.dir);
@@ -261,7 +264,10 @@ static void see_delivery(struct kedge_span name, struct kedge_span payload, void
 
 static void see_event(struct kedge_span name, struct kedge_span data, void *userdata)
 {
+	const struct seen *seen = userdata;
+
 	see_delivery(name, data, userdata);
+	assert_int_equal(kedge_client_wait(seen->client, 0), -EBUSY);
 }
 
 static void see_reply(const struct kedge_reply *reply, void *userdata)

@@ -47,6 +47,11 @@ test('the component that is missing, or is no directory, or a link to nowhere', 
 	same(run(['check', '']).status, 2);
 	refused(at('x'.repeat(300)), /File name too long/);
 	refused('/' + 'x/'.repeat(3000), /name too long|longer than 4095|does not exist/);
+	refused('/' + './'.repeat(3000) + 's', /the path is longer than 4095 bytes/);
+	refused('/dev/null/s', /\/dev\/null is a device, not a directory/);
+	refused('/dev/null', /a device stands there, not a socket/);
+	await peer(['listen', 'stream', at('socket')]);
+	refused(at('socket', 's'), /\/socket is a socket, not a directory/);
 });
 
 test('one that a list of the kernel leaves out is told all the same', async (dir) => {
@@ -84,6 +89,10 @@ test('bound and not listening; a queue that is full', async (dir) => {
 	same(run(['check', full]).status, 0);
 	refused(full, new RegExp(`queue is full: 1 clients wait, and peer \\(pid ${q.pid}`),
 		'--timeout', '0.05');
+	const name = `@kedge-full-${process.pid}`;
+	await peer(['full', 'stream', name]);
+	same(run(['check', name]).status, 0);
+	refused(name, /: the queue is full$/m, '--timeout', '0.05');
 });
 
 test('permissions are named, and who needs which', async (dir) => {
@@ -97,6 +106,19 @@ test('permissions are named, and who needs which', async (dir) => {
 	let r = user(dir, 'check', socket);
 	same(r.status, 1);
 	matches(r.stderr, /may not connect to the socket \(mode 0640, owner root, group root\); user nobody needs write permission \(w\) for others there/);
+	// A class that is closer is asked alone, though a wider one would do; who is unknown is a number.
+	for (const [uid, gid, mode, words] of [
+		[NOBODY.uid, 0, 0o426, /owner nobody, group root\); user nobody needs .* for its owner there/],
+		[60999, NOBODY.gid, 0o642, /owner uid 60999, group \w+\); user nobody needs .* for its group there/],
+		[0, 60999, 0o660, /owner root, group 60999\); user nobody needs .* for others there/],
+	]) {
+		fs.chownSync(socket, uid, gid);
+		fs.chmodSync(socket, mode);
+		r = user(dir, 'check', socket);
+		same([uid, gid, r.status], [uid, gid, 1]);
+		matches(r.stderr, words);
+	}
+	fs.chmodSync(socket, 0o640);
 	fs.chownSync(socket, NOBODY.uid, 0);
 	same(user(dir, 'check', socket).status, 0);
 	fs.chmodSync(run_, 0o700);

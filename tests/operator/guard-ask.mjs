@@ -167,7 +167,10 @@ test('status and events, as a table and as JSON', async (dir) => {
 	const lines = kedge(dir, ['events', '--json']).out.trim().split('\n').map((l) => JSON.parse(l));
 	same(lines.filter((e) => e.event === 'relinked').length, 1);
 	same(kedge(dir, ['events', '--since', '@4102444800']).out, '');
-	same(kedge(dir, ['events', '--since', 'noon']).status, 2);
+	for (const wrong of ['noon', '', 's', '5', '5y', '-5s', '@', '@noon', '1'.repeat(30) + 's'])
+		same([wrong, kedge(dir, ['events', '--since', wrong]).status], [wrong, 2]);
+	for (const unit of ['s', 'm', 'h', 'd'])
+		matches(kedge(dir, ['events', '--since', `900${unit}`]).out, /^\S+Z lost /m);
 	await g.end();
 	same(kedge(dir, ['events']).status, 1);
 });
@@ -181,9 +184,18 @@ test('events are followed, also those of a guard that starts later', async (dir)
 	rm(socket);
 	await until(() => f.out.includes('"recovered"'), 'it is followed');
 	same(ask(socket), String(d.pid));
-	for (const line of f.out.trim().split('\n')) JSON.parse(line);
-	await f.kill();
 	await g.end();
+	const next = await guard(dir, [socket]);
+	const followed = () => f.out.slice(0, f.out.lastIndexOf('\n')).split('\n').map((line) => JSON.parse(line));
+	await until(() => followed().some((e) => e.guard === next.pid && e.event === 'listening'), 'the next one is met');
+	rm(socket);
+	await until(() => followed().some((e) => e.guard === next.pid && e.event === 'recovered'), 'it is followed');
+	// Each is told once: what was kept from before, and what came since.
+	same(followed().filter((e) => e.event === 'recovered').map((e) => e.guard), [g.pid, next.pid]);
+	// Whoever reads goes away, and so does the follower: without another event that it could not write.
+	f.child.stdout.destroy();
+	same(await f.ended(), 0);
+	await next.end();
 });
 
 test('--all-of a process', async (dir) => {
@@ -303,6 +315,27 @@ test('metrics for Prometheus, whole at any moment', async (dir) => {
 		matches(line, /^(# (HELP|TYPE) kedge_\w+ .+|kedge_\w+(\{\w+="[^"]+"\})? [0-9.e+-]+)$/);
 	const tool = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
 	if (!tool.error) same([tool.status, tool.stderr], [0, '']);
+});
+
+test('metrics that cannot be written: said once, and when they can be again', async (dir) => {
+	const socket = path.join(dir, 's'), taken = path.join(dir, 'taken');
+	const late = path.join(dir, 'late'), file = path.join(late, 'kedge.prom');
+	await daemon(socket);
+	let g = await guard(dir, ['--metrics-textfile', file, socket]);
+	await until(() => /--metrics-textfile .*\/kedge\.prom: No such file or directory/.test(g.err), 'it is said');
+	fs.mkdirSync(late);
+	same(await g.end(), 0);
+	same(g.err.split('No such file or directory').length, 2);
+	matches(g.err, /--metrics-textfile .*\/kedge\.prom: written again/);
+	same(fs.readdirSync(late), ['kedge.prom']);
+	matches(fs.readFileSync(file, 'utf8'), /^kedge_paths\{state="reachable"\} \d$/m);
+
+	// What stands in its place is left, and nothing beside it.
+	fs.mkdirSync(path.join(taken, 'kedge.prom'), { recursive: true });
+	g = await guard(dir, ['--metrics-textfile', path.join(taken, 'kedge.prom'), socket]);
+	same(await g.end(), 0);
+	matches(g.err, /--metrics-textfile .*\/kedge\.prom: Is a directory/);
+	same([fs.readdirSync(taken), fs.readdirSync(path.join(taken, 'kedge.prom'))], [['kedge.prom'], []]);
 });
 
 await main();

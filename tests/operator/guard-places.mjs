@@ -102,6 +102,22 @@ test('a path in another mount namespace, by /proc/PID/root', async (dir) => {
 	same(fs.readdirSync(seen.slice(0, -2)), ['s']);
 });
 
+test('a vault on another mount: said, and the anchor is kept beside the socket', async (dir) => {
+	need('-m', 'mount');
+	const socket = path.join(dir, 's'), vault = path.join(dir, 'vault');
+	fs.mkdirSync(vault, { mode: 0o700 });
+	const d = await daemon(socket);
+	const g = await guard(dir, ['--vault', path.join(vault, 'anchors'), socket], { wrap: [...PRIVATE, vault] });
+	await g.saw('degraded');
+	matches(g.err, /the anchor directory is on another mount: anchored beside the socket/);
+	same(fs.readdirSync(dir).filter((name) => name.startsWith('.kedge-')), [`.kedge-${process.getuid()}`]);
+	rm(socket);
+	await g.saw('recovered');
+	same([ask(socket), g.of('degraded').length], [String(d.pid), 1]);
+	same(await g.end(), 0);
+	same(fs.readdirSync(dir).filter((name) => name.startsWith('.kedge-')), []);
+});
+
 test('an ordinary user is told where a listener is that it cannot guard', async (dir) => {
 	need('-n', 'network');
 	const own = path.join(dir, 'own');
