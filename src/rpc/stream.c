@@ -200,8 +200,10 @@ static int finish_waiting(struct kedge_conn *conn, struct stream *s)
 {
 	struct buf *to = conn->open ? &conn->behind : &conn->out;
 	size_t before = buf_size(&conn->out);
-	int r = send_envelope(conn, s);
+	int r;
 
+	leave_queue(conn, s);
+	r = send_envelope(conn, s);
 	if (r < 0)
 		return r;
 	r = frame_append(to, (struct kedge_span){ NULL, 0 });

@@ -1,4 +1,6 @@
 /* Streams: what waits behind them, whose turn it is, and who has to wait for the reader. */
+#include <stdio.h>
+
 #include "rpc/conn-internal.h"
 #include "rpc/test-peer.h"
 
@@ -231,6 +233,28 @@ static void test_waiting_is_bounded(void **state)
 	peer_close(&p);
 }
 
+/* One that ends before its turn is not counted twice: as one that waits, and as what is sent. */
+static void test_a_share_is_given_up(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_COLLECT };
+	char headers[1008] = "{\"x\":\"", envelope[1100];
+
+	(void)state;
+	memset(headers + 6, 'x', 1000);
+	memcpy(headers + 1006 - 2, "\"}", 3);
+	(void)snprintf(envelope, sizeof(envelope), "{\"id\":2,\"headers\":%.*s,%s}}",
+		       (int)strlen(headers) - 1, headers, "\"transfer-encoding\":\"chunked\"");
+	open_frames(&p, 0, 2000);
+	peer_feed_frame(&p, OPEN("1"));
+	peer_feed_frame(&p, "{\"id\":2,\"method\":\"later\"}");
+	assert_int_equal(kedge_conn_stream_begin(p.conn, p.later[1], kedge_span(headers)), 1);
+	assert_int_equal(kedge_conn_stream_end(p.conn, p.later[1]), 0);
+	assert_int_equal(kedge_conn_stream_end(p.conn, p.later[0]), 0);
+	EXPECT(&p, BEGUN("1"), "", envelope, "");
+	assert_int_equal(kedge_conn_in_flight(p.conn), 0);
+	peer_close(&p);
+}
+
 /* An upload that is held: nothing more is read, and goes on where it was. */
 static void test_hold(void **state)
 {
@@ -430,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_turn_after_a_broken_upload),
 		cmocka_unit_test(test_chunk_waits_for_room),
 		cmocka_unit_test(test_waiting_is_bounded),
+		cmocka_unit_test(test_a_share_is_given_up),
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_upload_at_the_limits),
 		cmocka_unit_test(test_answer_before_the_end),
