@@ -131,14 +131,10 @@ static int on_create(const char *bind_path, void *userdata)
 
 static int poll_timeout_ms(struct kedge_watchdog *w)
 {
-	uint64_t deadline_us, now_us;
+	uint64_t deadline_us;
 
 	(void)kedge_guard_deadline(w->guard, &deadline_us);
-	if (deadline_us == UINT64_MAX)
-		return -1;
-	now_us = monotonic_ns() / NSEC_PER_USEC;
-	/* Rounded up, so that it does not spin through the last millisecond. */
-	return deadline_us <= now_us ? 0 : (int)((deadline_us - now_us + 999) / 1000);
+	return time_until_ms(time_from_usec(deadline_us), monotonic_ns());
 }
 
 /* Guard what the server listens on, or, where that is lost or there is none, a new listener. */

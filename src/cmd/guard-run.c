@@ -129,17 +129,14 @@ static void on_status(uv_timer_t *timer)
 
 static void plan_turn(struct guard_process *g)
 {
-	uint64_t deadline = tender_deadline(g->tender), now = monotonic_ns();
+	int wait_ms = time_until_ms(tender_deadline(g->tender), monotonic_ns());
 
-	if (deadline == TIME_NEVER) {
+	if (wait_ms < 0) {
 		uv_timer_stop(&g->timer);
 		return;
 	}
 	uv_update_time(&g->loop);
-	/* Rounded up, so that the last millisecond is not spun through. */
-	(void)uv_timer_start(
-		&g->timer, on_timer,
-		deadline <= now ? 0 : (deadline - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC, 0);
+	(void)uv_timer_start(&g->timer, on_timer, (uint64_t)wait_ms, 0);
 }
 
 static void on_timer(uv_timer_t *timer)

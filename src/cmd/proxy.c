@@ -343,15 +343,12 @@ int proxy_fd(const struct proxy *p)
 
 int proxy_timeout_ms(const struct proxy *p)
 {
-	uint64_t deadline, now_usec;
+	uint64_t deadline_us;
 
 	if (p->waiting)
 		return CONNECT_AGAIN_MS;
-	(void)kedge_guard_deadline(p->guard, &deadline);
-	if (deadline == UINT64_MAX)
-		return -1;
-	now_usec = monotonic_ns() / NSEC_PER_USEC;
-	return deadline <= now_usec ? 0 : (int)((deadline - now_usec) / 1000 + 1);
+	(void)kedge_guard_deadline(p->guard, &deadline_us);
+	return time_until_ms(time_from_usec(deadline_us), monotonic_ns());
 }
 
 void proxy_process(struct proxy *p)

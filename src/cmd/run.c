@@ -278,16 +278,13 @@ static int account_timeout_ms(struct run *run)
 
 static int timeout_ms(struct run *run)
 {
-	uint64_t deadline_usec, until = run->until_ns, now = monotonic_ns();
+	uint64_t deadline_us, guard_ns;
 	int account_ms = account_timeout_ms(run), ms;
 
-	(void)kedge_guard_deadline(run->held.guard, &deadline_usec);
-	if (deadline_usec != UINT64_MAX && deadline_usec * NSEC_PER_USEC < until)
-		until = deadline_usec * NSEC_PER_USEC;
-	if (until == TIME_NEVER)
-		return account_ms;
-	ms = until <= now ? 0 : (int)((until - now) / NSEC_PER_MSEC + 1);
-	return account_ms >= 0 && account_ms < ms ? account_ms : ms;
+	(void)kedge_guard_deadline(run->held.guard, &deadline_us);
+	guard_ns = time_from_usec(deadline_us);
+	ms = time_until_ms(guard_ns < run->until_ns ? guard_ns : run->until_ns, monotonic_ns());
+	return ms < 0 || (account_ms >= 0 && account_ms < ms) ? account_ms : ms;
 }
 
 static void supervise(struct run *run)

@@ -199,8 +199,7 @@ static int64_t pause_ms(struct wait *w)
 		w->again_ms = pause * 2 > AGAIN_MS_MAX ? AGAIN_MS_MAX : pause * 2;
 	}
 	if (w->end_ns != TIME_NEVER) {
-		int64_t left = now >= w->end_ns ? 0
-						: (int64_t)((w->end_ns - now) / NSEC_PER_MSEC) + 1;
+		int left = time_until_ms(w->end_ns, now);
 
 		pause = left < pause ? left : pause;
 	}

@@ -12,19 +12,19 @@ static void on_closed(uv_handle_t *handle)
 
 void guarding_plan(struct kedge_server *s)
 {
-	uint64_t deadline_us, now_us = loop_now_ns() / NSEC_PER_USEC;
+	uint64_t deadline_us;
+	int wait_ms;
 
 	if (uv_is_closing((uv_handle_t *)&s->guard_timer))
 		return;
 	(void)kedge_guard_deadline(s->guard, &deadline_us);
-	if (deadline_us == UINT64_MAX) {
+	wait_ms = time_until_ms(time_from_usec(deadline_us), loop_now_ns());
+	if (wait_ms < 0) {
 		uv_timer_stop(&s->guard_timer);
 		return;
 	}
 	uv_update_time(s->loop);
-	/* Rounded up, so that the last millisecond is not spun through. */
-	(void)uv_timer_start(&s->guard_timer, on_guard_timer,
-			     deadline_us <= now_us ? 0 : (deadline_us - now_us + 999) / 1000, 0);
+	(void)uv_timer_start(&s->guard_timer, on_guard_timer, (uint64_t)wait_ms, 0);
 }
 
 static void process(struct kedge_server *s)

@@ -78,17 +78,15 @@ static void on_deadline(uv_timer_t *timer)
 
 static void plan_deadline(struct kedge_uvclient *u)
 {
-	uint64_t at = kedge_caller_deadline(u->caller), now;
+	int wait_ms = time_until_ms(kedge_caller_deadline(u->caller), monotonic_ns());
 
-	if (at == TIME_NEVER) {
+	if (wait_ms < 0) {
 		(void)uv_timer_stop(&u->deadline);
 		return;
 	}
-	now = monotonic_ns();
 	/* libuv's clock stands still within a round: counted from it a timer comes early. */
 	uv_update_time(u->loop);
-	(void)uv_timer_start(&u->deadline, on_deadline,
-			     at <= now ? 0 : (at - now) / NSEC_PER_MSEC + 1, 0);
+	(void)uv_timer_start(&u->deadline, on_deadline, (uint64_t)wait_ms, 0);
 }
 
 void uvclient_settle(struct kedge_uvclient *u)

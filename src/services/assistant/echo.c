@@ -88,17 +88,14 @@ static void on_timer(uv_timer_t *timer);
 static void plan_timer(struct assistant *a)
 {
 	const struct heap_node *first = heap_first(&a->echo_due);
-	uint64_t now_ns = uv_hrtime();
 
 	if (!first) {
 		(void)uv_timer_stop(a->echo_timer);
 		return;
 	}
 	uv_update_time(a->context.loop);
-	(void)uv_timer_start(
-		a->echo_timer, on_timer,
-		first->at <= now_ns ? 0 : (first->at - now_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC,
-		0);
+	(void)uv_timer_start(a->echo_timer, on_timer,
+			     (uint64_t)time_until_ms(first->at, uv_hrtime()), 0);
 }
 
 /* The next chunk that is not empty. Return: false: no more. */
