@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "services/gateway/vfs.h"
 
 /* How long another process's transaction is waited for. A client waits 5 s for its answer,
  * and is to see ours. */
@@ -58,7 +59,7 @@ int db_open(sqlite3 **ret, const char *path, struct kedge_error *error)
 {
 	if (sqlite3_open_v2(path, ret,
 			    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-			    NULL) != SQLITE_OK)
+			    vfs_name()) != SQLITE_OK)
 		return db_error(*ret, path, error);
 	(void)sqlite3_busy_timeout(*ret, BUSY_MS);
 	return 0;
