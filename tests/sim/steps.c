@@ -194,6 +194,17 @@ static void on_listener(const char *path, int new_fd, int old_fd, void *userdata
 		options.on_listener(new_fd, old_fd);
 }
 
+static void begin_engine(void)
+{
+	engine_init(&engine, &ports,
+		    &(struct engine_options){ .interval_ns = 5 * NSEC_PER_SEC,
+					      .anchor_dir = options.anchor_dir,
+					      .mounting = options.mounting,
+					      .leave = options.leave,
+					      .on_event = on_event,
+					      .on_listener = on_listener });
+}
+
 void steps_begin(const struct steps_options *wanted)
 {
 	options = wanted ? *wanted : (struct steps_options){ 0 };
@@ -211,13 +222,17 @@ void steps_begin(const struct steps_options *wanted)
 	};
 	ports_of_files(&ports);
 	ports_of_sockets(&ports);
-	engine_init(&engine, &ports,
-		    &(struct engine_options){ .interval_ns = 5 * NSEC_PER_SEC,
-					      .anchor_dir = options.anchor_dir,
-					      .mounting = options.mounting,
-					      .leave = options.leave,
-					      .on_event = on_event,
-					      .on_listener = on_listener });
+	begin_engine();
+}
+
+void steps_killed(void)
+{
+	engine_abandon(&engine);
+	assert_int_equal(files_count(&ME->os), 0);
+	memset(ME->os.watches, 0, sizeof(ME->os.watches));
+	ME->os.event_count = 0;
+	memset(&told, 0, sizeof(told));
+	begin_engine();
 }
 
 void steps_end(void)

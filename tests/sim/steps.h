@@ -63,6 +63,10 @@ void steps_begin(const struct steps_options *options);
 /* The same, with PATH guarded and at rest. */
 struct guarded *steps_guard(const struct steps_options *options);
 
+/* The guard is killed, and another one begins, without paths. What the server itself has open
+ * stays so. */
+void steps_killed(void);
+
 /* All paths have one hash. */
 extern bool steps_one_hash;
 

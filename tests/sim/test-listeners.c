@@ -26,6 +26,11 @@ static void test_a_path_that_cannot_be_made(void **state)
 	steps_begin(NULL);
 	steps_upset((struct upset[]){ { "link", .error = -ENOSPC }, { 0 } });
 	steps_refused(PATH, -ENOSPC, 0);
+	/* Busy, and no mount is there that could be mounted over. */
+	steps_begin(&(struct steps_options){ .mounting = true });
+	steps_upset((struct upset[]){ { "link", .error = -EBUSY }, { 0 } });
+	steps_refused(PATH, -EBUSY, 0);
+	assert_null(strstr(told.refusal, "mounted"));
 }
 
 static void test_an_owner_that_cannot_be_given(void **state)

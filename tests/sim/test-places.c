@@ -220,6 +220,31 @@ static void test_the_oldest_cannot_be_cleaned_up_now(void **state)
 		assert_int_equal(names_in(moved_to(i)), 0);
 }
 
+/* ... also where it is the current listener's name that stays, and a retired one has none. */
+static void test_the_oldest_cannot_be_cleaned_up_of_the_current(void **state)
+{
+	struct guarded *g = move_often(KEDGE_AT_CLOSE_DEFAULT);
+
+	(void)state;
+	world_unlink("/run/d/s");
+	steps_upset((struct upset[]){ { "link", .error = -EXDEV }, { 0 } });
+	steps_run(SOON);
+	steps_met();
+	assert_int_equal(g->retired_count, 1);
+	for (unsigned i = MOVES - 1; i < 2 * MOVES; i++)
+		move(i);
+	assert_ptr_equal(world_at("/run/d/s"), world_at_fd(g->current->fd)->inode);
+	steps_upset((struct upset[]){ { "rename", .times = 2, .error = -EROFS }, { 0 } });
+	move(2 * MOVES);
+	steps_met();
+	assert_int_equal(g->retired_count, 1);
+	assert_int_equal(names_in(moved_to(2 * MOVES - PLACE_FORMER_MAX)), 1);
+	assert_int_equal(names_in(moved_to(2 * MOVES - PLACE_FORMER_MAX + 1)), 0);
+	steps_end();
+	for (unsigned i = 0; i <= 2 * MOVES; i++)
+		assert_int_equal(names_in(moved_to(i)), 0);
+}
+
 static void test_none_can_be_cleaned_up(void **state)
 {
 	(void)state;
@@ -241,6 +266,37 @@ static void test_moved_often_and_to_be_left(void **state)
 	steps_end();
 	for (unsigned i = 0; i < MOVES; i++)
 		assert_int_equal(names_in(moved_to(i)), 1);
+}
+
+/* The next directory is met by the start of a path, out of that of another, whose first listener
+ * is in the making: that one has no name anywhere yet. */
+static int create_while_it_moves(const char *bind_path, void *userdata)
+{
+	(void)bind_path;
+	world_rename("/run/d", moved_to(MOVES - 1));
+	world_mkdir("/run/d", 0755, 0);
+	assert_int_equal(steps_add("/run/d/t", userdata), 0);
+	assert_int_equal(names_in(moved_to(0)), 0);
+	assert_int_equal(names_in(moved_to(1)), 1);
+	return -EIO;
+}
+
+static void test_moved_often_while_a_path_begins(void **state)
+{
+	struct guarded *g = move_often(KEDGE_AT_CLOSE_DEFAULT), *met = NULL;
+	const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 },
+					      .create = create_while_it_moves,
+					      .userdata = &met };
+
+	(void)state;
+	assert_int_equal(steps_add_as("/run/d/u", &config, -1, NULL), -EIO);
+	steps_run(SOON);
+	assert_true(is_reachable(g, "/run/d/s"));
+	assert_true(is_reachable(met, "/run/d/t"));
+	assert_null(world_at("/run/d/u"));
+	steps_end();
+	for (unsigned i = 0; i < MOVES; i++)
+		assert_int_equal(names_in(moved_to(i)), 0);
 }
 
 /* Without anchors a new listener waits under a hidden name beside the path. */
@@ -287,7 +343,9 @@ int main(void)
 		cmocka_unit_test(test_moved_more_often_than_is_held),
 		cmocka_unit_test(test_back_in_a_directory_that_was_let_go_of),
 		cmocka_unit_test(test_the_oldest_cannot_be_cleaned_up_now),
+		cmocka_unit_test(test_the_oldest_cannot_be_cleaned_up_of_the_current),
 		cmocka_unit_test(test_none_can_be_cleaned_up),
+		cmocka_unit_test(test_moved_often_while_a_path_begins),
 		cmocka_unit_test(test_moved_often_and_to_be_left),
 		cmocka_unit_test(test_moved_often_with_an_unpublished_listener),
 	};
