@@ -335,6 +335,8 @@ static struct leave fall_back(struct tended *d)
 	tended_mark(d);
 	tended_forget_loss(d);
 	d->g->missed_ns = 0;
+	/* Who held the other one is no owner of this one, and may well take its path away. */
+	holding_drop(d);
 	holding_want(d);
 	tender_tell(d->tender, d, KEDGE_EVENT_FOLLOWED, 0, "the one before, which still listens");
 	return look_again();

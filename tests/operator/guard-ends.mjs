@@ -1,8 +1,10 @@
 // The end of a daemon is seen without the safety look, whatever way it ends.
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
-import { ROOT, main, same, skip, until } from './lib.mjs';
-import { ask, daemon, exists, guard, leftovers, rm, rmdir, test } from './guarding.mjs';
+import { spawnSync } from 'node:child_process';
+import { KEDGE, ROOT, main, same, skip, until } from './lib.mjs';
+import { ask, daemon, environment, exists, guard, leftovers, rm, rmdir, test } from './guarding.mjs';
 
 const NO_SAFETY_LOOK = ['--interval', '0', '--wait'];
 
@@ -119,5 +121,30 @@ test('its directory is made anew, and it listens there before it lets go of the 
 			await put_back(g, d, socket);
 		}
 	});
+
+test('one that had taken over closes, and removes the path at once, which is another\'s again: ' +
+	'it was left alone, as by its own daemon', async (dir) => {
+	const socket = path.join(dir, 's');
+	const d = await daemon(socket);
+	const g = await guard(dir, ['--interval', '100', '--wait', socket]);
+	const status = () => spawnSync(KEDGE, ['status'], { env: environment(dir), encoding: 'utf8' }).stdout;
+	for (let i = 1; i <= 5; i++) {
+		const other = net.createServer();
+		await new Promise((done) => other.listen(`${socket}.other`, done));
+		fs.linkSync(socket, `${socket}.kept`);
+		fs.renameSync(`${socket}.other`, socket);
+		await until(() => status().includes(`/${process.pid} `), 'it is known who holds it');
+		const followed = g.of('followed').length;
+		await new Promise((done) => other.close(done));
+		fs.renameSync(`${socket}.kept`, socket);
+		// At once: the guard is about to find out who holds the one that it falls back to.
+		const back = () => g.of('followed').length > followed;
+		await Promise.race([until(back, 'it falls back'),
+			new Promise((done) => g.child.stderr.on('data', () => back() && done()))]);
+		fs.rmSync(socket, { force: true });
+		await until(() => ask(socket) === String(d.pid) || g.of('left-alone').length, 'the first one answers');
+		same(g.of('left-alone'), []);
+	}
+});
 
 await main();
