@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,9 @@ const char *error_words(int code)
 {
 	const char *words = strerrordesc_np(abs(code));
 
+	/* In one way, also where no errno value is at hand. */
+	if (abs(code) == ENOMEM)
+		return "out of memory";
 	return words ? words : "unknown error";
 }
 

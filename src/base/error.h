@@ -25,7 +25,8 @@ void error_fill(struct kedge_error *error, int code, const char *format, ...)
  * '?'. */
 void error_clean(char *text);
 
-/* The words for a negative (or positive) errno value; never NULL, any thread. */
+/* The words for a negative (or positive) errno value: the system's, and "out of memory". Never
+ * NULL, any thread. */
 const char *error_words(int code);
 
 /* "EACCES" for -EACCES; "E?" for a number without a name. Any thread. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "wire/json.h"
 
 const struct service *const services[] = { &gateway_service, &assistant_service, &skill_service };
@@ -24,7 +25,7 @@ const struct service *service_find(const char *name)
 void service_reply(const struct kedge_call *call, const struct buf *b, int r)
 {
 	if (r < 0)
-		(void)kedge_call_refuse(call, 500, "out of memory");
+		(void)kedge_call_refuse(call, 500, error_words(r));
 	else
 		(void)kedge_call_reply(call, buf_span(b));
 }

@@ -82,7 +82,7 @@ const struct service *service_find(const char *name);
 void service_describe_path(struct buf *b, const char *path, void *userdata);
 int service_append_metrics(struct buf *b, void *userdata);
 
-/* Answer with what was composed; @r: how that went, 0 or -ENOMEM. */
+/* Answer with what was composed; @r: how that went, 0 or -errno, in whose words it is refused. */
 void service_reply(const struct kedge_call *call, const struct buf *b, int r);
 
 /* {"echoed":VALUE}: on every socket, for tests and benches. */

@@ -48,10 +48,7 @@ char *skill_keep(struct kedge_span span)
 
 void skill_reply(const struct kedge_call *call, struct buf *reply, int r)
 {
-	if (r < 0)
-		(void)kedge_call_refuse(call, 500, error_words(r));
-	else
-		(void)kedge_call_reply(call, buf_span(reply));
+	service_reply(call, reply, r);
 	buf_deinit(reply);
 }
 
