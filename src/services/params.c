@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "wire/json.h"
-#include "wire/utf8.h"
 
 /* "tools.0.name", or "params" for the whole. */
 static void append_place(struct buf *b, const struct params *p, const char *name)
@@ -160,12 +159,12 @@ bool params_string(struct params *p, const char *name, enum params_text text, ch
 		params_note(p, name, "custom", "out of memory");
 		return false;
 	}
-	size = json_string_decode(value, decoded);
-	decoded[size] = '\0';
-	if (!utf8_is_valid(decoded, size)) {
+	if (!json_string_is_text(value)) {
 		params_note(p, name, "invalid_format", "half a surrogate pair is no text");
 		return false;
 	}
+	size = json_string_decode(value, decoded);
+	decoded[size] = '\0';
 	*ret = steal_ptr(decoded);
 	*ret_size = size;
 	return true;

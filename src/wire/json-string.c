@@ -5,6 +5,9 @@
 #include "wire/json.h"
 #include "wire/utf8.h"
 
+/* What stands for half a pair, which no UTF-8 can hold. */
+#define CODE_REPLACEMENT 0xFFFD
+
 /* Of a digit that was checked. */
 static uint32_t hex_value(char c)
 {
@@ -34,6 +37,11 @@ static size_t decode_unicode(const char *p, const char *end, uint32_t *ret_code)
 		return 6;
 	*ret_code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
 	return 12;
+}
+
+static bool is_surrogate(uint32_t code)
+{
+	return code >= 0xD800 && code <= 0xDFFF;
 }
 
 static char decode_simple(char c)
@@ -69,10 +77,29 @@ size_t json_string_decode(struct kedge_span string, char *to)
 			uint32_t code;
 
 			p += decode_unicode(p, end, &code);
-			out += utf8_write(out, code);
+			out += utf8_write(out, is_surrogate(code) ? CODE_REPLACEMENT : code);
 		}
 	}
 	return (size_t)(out - to);
+}
+
+bool json_string_is_text(struct kedge_span string)
+{
+	const char *p = string.data + 1, *end = string.data + string.size - 1;
+
+	while (p < end) {
+		uint32_t code = 0;
+
+		if (*p != '\\')
+			p++;
+		else if (p[1] != 'u')
+			p += 2;
+		else
+			p += decode_unicode(p, end, &code);
+		if (is_surrogate(code))
+			return false;
+	}
+	return true;
 }
 
 /* Reads a string byte by byte, its escapes resolved, without room for the whole of it. */

@@ -3,7 +3,8 @@
  * yields spans. Nothing is copied, nothing allocated, nothing recursed.
  *
  * Escapes of lone surrogates ("\ud800") are in the grammar and are let through,
- * as JSON.parse() does; decoded they are three bytes that no text contains.
+ * as JSON.parse() does; decoded each becomes one U+FFFD, as in Node's Buffer. Where strings are
+ * compared they differ from that, and from each other.
  */
 #pragma once
 
@@ -120,6 +121,9 @@ bool json_scalar_equal(struct kedge_span a, struct kedge_span b);
  * Return: how many bytes were written; there may be NULs among them.
  */
 size_t json_string_decode(struct kedge_span string, char *to);
+
+/* Whether a string is one that UTF-8 can hold: none of its escapes is half a surrogate pair. */
+bool json_string_is_text(struct kedge_span string);
 
 /* Append text as a string: quoted, compact, raw UTF-8. Return: 0, or -ENOMEM. */
 int json_append_string(struct buf *b, struct kedge_span text);

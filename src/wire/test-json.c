@@ -327,15 +327,15 @@ static void test_decode(void **state)
 		{ "\"\\u007f\\u0080\\u07FF\\u0800\"", "\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80", 8 },
 		{ "\"\\u20ac\"", "\xE2\x82\xAC", 3 },
 		{ "\"\\ud83d\\ude00\"", "\xF0\x9F\x98\x80", 4 },
-		{ "\"\\ud83dx\"", "\xED\xA0\xBDx", 4 },
+		{ "\"\\ud83dx\"", "\xEF\xBF\xBDx", 4 },
 		{ "\"\\ud83dabcdef\"",
-		  "\xED\xA0\xBD"
+		  "\xEF\xBF\xBD"
 		  "abcdef",
 		  9 },
-		{ "\"\\ud83d\\n1234\"", "\xED\xA0\xBD\n1234", 8 },
-		{ "\"\\ud83d\\ud83d\"", "\xED\xA0\xBD\xED\xA0\xBD", 6 },
-		{ "\"\\ud83d\\uffff\"", "\xED\xA0\xBD\xEF\xBF\xBF", 6 },
-		{ "\"\\ude00\\ud83d\"", "\xED\xB8\x80\xED\xA0\xBD", 6 },
+		{ "\"\\ud83d\\n1234\"", "\xEF\xBF\xBD\n1234", 8 },
+		{ "\"\\ud83d\\ud83d\"", "\xEF\xBF\xBD\xEF\xBF\xBD", 6 },
+		{ "\"\\ud83d\\uffff\"", "\xEF\xBF\xBD\xEF\xBF\xBF", 6 },
+		{ "\"\\ude00\\ud83d\"", "\xEF\xBF\xBD\xEF\xBF\xBD", 6 },
 	};
 
 	(void)state;
@@ -344,7 +344,21 @@ static void test_decode(void **state)
 
 		assert_int_equal(json_string_decode(kedge_span(rows[i].json), out), rows[i].size);
 		assert_memory_equal(out, rows[i].text, rows[i].size);
+		/* Only half a pair is no text; what stands for it may be written out. */
+		assert_int_equal(json_string_is_text(kedge_span(rows[i].json)),
+				 !strstr(rows[i].text, "\xEF\xBF\xBD"));
 	}
+	assert_true(json_string_is_text(kedge_span("\"\xEF\xBF\xBD \\ufffd \\\\ud800\"")));
+}
+
+/* Halves of pairs look the same in a message, but are not. */
+static void test_halves_differ(void **state)
+{
+	(void)state;
+	assert_true(json_scalar_equal(kedge_span("\"\\ud800\""), kedge_span("\"\\uD800\"")));
+	assert_false(json_scalar_equal(kedge_span("\"\\ud800\""), kedge_span("\"\\ud801\"")));
+	assert_false(json_scalar_equal(kedge_span("\"\\ud800\""), kedge_span("\"\\ufffd\"")));
+	assert_false(json_string_is(kedge_span("\"\\ud800\""), "\xEF\xBF\xBD"));
 }
 
 static void test_append(void **state)
@@ -451,13 +465,21 @@ static void test_scalar_equal(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepts),      cmocka_unit_test(test_refuses),
-		cmocka_unit_test(test_cut),          cmocka_unit_test(test_mixed_depth),
-		cmocka_unit_test(test_nul),          cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_members),      cmocka_unit_test(test_elements),
-		cmocka_unit_test(test_decode),       cmocka_unit_test(test_append),
-		cmocka_unit_test(test_append_large), cmocka_unit_test(test_compare),
-		cmocka_unit_test(test_scalar_equal), cmocka_unit_test(test_absent_container),
+		cmocka_unit_test(test_accepts),
+		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_mixed_depth),
+		cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_decode),
+		cmocka_unit_test(test_halves_differ),
+		cmocka_unit_test(test_append),
+		cmocka_unit_test(test_append_large),
+		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_scalar_equal),
+		cmocka_unit_test(test_absent_container),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

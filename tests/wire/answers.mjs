@@ -69,8 +69,9 @@ served('methods: what counts as one, and how its name comes back', async (server
 		...[' ', 'Echo', 'echo ', '__proto__', 'constructor', 'toString', 'é😀', 'a"b\\c', 'line\nbreak', 'nul\0', 'n'.repeat(70000)]
 			.map((name) => [JSON.stringify({ id: 'a', method: name }), unknown(name)]),
 		['{"id":"a","method":"\\u00e9\\ud83d\\ude00\\/"}', unknown('é😀/')],
-		// Half a pair is no text: what stands for it is UTF-8 all the same.
-		['{"id":"a","method":"x\\ud800"}', unknown('x\ufffd\ufffd\ufffd')],
+		// Half a pair is no text: in UTF-8 one character stands for it, as in a Buffer.
+		...['x\\ud800', '\\udc00\\ud800y', '\\ud800\\ud83d\\ude00', '\\ud800\\n'].map((name) =>
+			[`{"id":"a","method":"${name}"}`, unknown(String(Buffer.from(JSON.parse(`"${name}"`))))]),
 	]);
 });
 
