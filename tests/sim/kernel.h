@@ -74,7 +74,7 @@ struct mount {
 	struct mount *parent;
 	struct entry *at; /* in a directory of @parent */
 	bool attached, read_only;
-	bool covered; /* the world mounted over it: its maker could not take it away */
+	bool covered; /* another mounted over it: its maker could not take it away */
 	int maker;
 };
 

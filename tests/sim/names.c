@@ -315,7 +315,8 @@ int names_mount(const struct actor *actor, struct spot root, struct spot dir, co
 	/* What is mounted on cannot be removed meanwhile. */
 	e->meddled |= actor->instance == 0;
 	for (unsigned i = 1; i < kernel.mount_count; i++)
-		kernel.mounts[i].covered |= kernel.mounts[i].at == e && actor->instance == 0;
+		kernel.mounts[i].covered |= kernel.mounts[i].at == e &&
+					    kernel.mounts[i].maker != actor->instance;
 	/* Mounts on one entry are kept as a pile: the newest is found first. */
 	kernel.mounts[kernel.mount_count++] = (struct mount){ .fs = root.inode->fs,
 							      .root = root.inode,
