@@ -198,7 +198,7 @@ static bool is_still_stale(const struct guarded *g, int handle, const struct nod
 
 	return p->stat_fd(p->ctx, handle, &held) == 0 && node_same(&held, stale) &&
 	       (p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type) == PROBE_STALE ||
-		guarded_is_of_another(g, stale));
+		(guarded_is_of_another(g, stale) && is_at_path(g, stale)));
 }
 
 int publish_replace(struct guarded *g, const struct node *stale)
@@ -248,6 +248,20 @@ static void note_mount(struct guarded *g)
 		guarded_note(g);
 }
 
+/* What we made to mount on goes, unless somebody was quicker: its number may be that of a socket
+ * that somebody listens on, or does a moment later. */
+static void remove_mount_point(struct guarded *g, const struct node *made)
+{
+	const struct guard_ports *p = g->engine->ports;
+	int handle = p->handle_open(p->ctx, g->place->fd, g->name);
+
+	if (handle < 0)
+		return;
+	if (is_still_stale(g, handle, made))
+		(void)publish_withdraw(g, g->place->fd, made);
+	p->close(p->ctx, handle);
+}
+
 int publish_mount(struct guarded *g, enum mount_on on)
 {
 	const struct guard_ports *p = g->engine->ports;
@@ -273,7 +287,7 @@ int publish_mount(struct guarded *g, enum mount_on on)
 	if (r == 0)
 		note_mount(g);
 	else if (c->mount_point.kind == NODE_SOCKET)
-		(void)publish_withdraw(g, g->place->fd, &c->mount_point);
+		remove_mount_point(g, &c->mount_point);
 	return r;
 }
 
@@ -314,9 +328,6 @@ void publish_unmount(struct guarded *g, struct listener *l)
 		l->mounts = 0;
 		return;
 	}
-	/* What shows now is what we made to mount on, unless somebody was quicker: its number
-	 * may be that of a socket that somebody listens on. */
-	if (l->mount_point.kind == NODE_SOCKET &&
-	    p->probe(p->ctx, g->place->fd, g->name, 0) == PROBE_STALE)
-		(void)publish_withdraw(g, g->place->fd, &l->mount_point);
+	if (l->mount_point.kind == NODE_SOCKET)
+		remove_mount_point(g, &l->mount_point);
 }

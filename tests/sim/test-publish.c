@@ -338,6 +338,25 @@ static void test_what_was_mounted_on_is_used_by_another(void **state)
 	assert_non_null(world_at(PATH));
 }
 
+/* The same, but somebody was quicker after it was asked: he is given no number of ours. */
+static void test_what_was_mounted_on_is_replaced_at_the_end(void **state)
+{
+	(void)state;
+	(void)begin_mounted();
+	steps_upset((struct upset[]){ { "stat", .skip = 1, .world = bind_instead }, { 0 } });
+	steps_end();
+	assert_ptr_equal(world_at(PATH), newcomer->inode);
+}
+
+static void test_what_was_mounted_on_cannot_be_held(void **state)
+{
+	(void)state;
+	(void)begin_mounted();
+	steps_upset((struct upset[]){ { "handle_open", .error = -EMFILE }, { 0 } });
+	steps_end();
+	assert_non_null(world_at(PATH));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -356,6 +375,8 @@ int main(void)
 		cmocka_unit_test(test_what_was_made_to_mount_on_is_replaced),
 		cmocka_unit_test(test_a_mount_that_stays),
 		cmocka_unit_test(test_what_was_mounted_on_is_used_by_another),
+		cmocka_unit_test(test_what_was_mounted_on_is_replaced_at_the_end),
+		cmocka_unit_test(test_what_was_mounted_on_cannot_be_held),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
