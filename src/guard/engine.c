@@ -317,6 +317,13 @@ static void settle(struct guarded *g, const struct plan *plan, const struct look
 	guarded_trim(g);
 }
 
+/* Whether what was seen of listener, anchor and lock is as it was: a link to the path is none
+ * of theirs, and an anchor that was there already has only been asked for. */
+static bool leaves_backing(enum action action, int result, const struct look *look)
+{
+	return action == ACTION_LINK || (action == ACTION_ANCHOR && result == 1 && look->anchored);
+}
+
 /* One step. Return: whether to go on. */
 static bool take_step(struct guarded *g)
 {
@@ -343,10 +350,10 @@ static bool take_step(struct guarded *g)
 		engine_rest(g, plan.deadline_ns);
 		return false;
 	}
-	g->backing_seen &= plan.action == ACTION_LINK;
 	result = guarded_act(g, plan.action, &look);
 	if (g->closed)
 		return false;
+	g->backing_seen &= leaves_backing(plan.action, result, &look);
 	record_acted(&g->record, plan.action, result, &look, p->now_ns(p->ctx));
 	report_acted(g, &plan, result, now);
 	return !g->closed;

@@ -97,7 +97,8 @@ static void look_backing(struct guarded *g, struct look *l)
 	if (!g->backing_seen) {
 		g->listener_dead = p->listener_dead(p->ctx, g->current->fd) != 0;
 		g->anchored = is_anchored(g);
-		g->lock_removed = guarded_lost_lock(g);
+		/* A path that is lost is put back first; the event of that asks. */
+		g->lock_removed = l->path == LOOK_PATH_OURS && guarded_lost_lock(g);
 		g->backing_seen = true;
 	}
 	l->listener_dead = g->listener_dead;
