@@ -207,6 +207,9 @@ served('echo_stream: the chunks one by one, empty ones skipped', async ({ socket
 	same(one.text, '{"id":"1","headers":{"transfer-encoding":"chunked"}}');
 	same(one.chunks.map(String), ['a', 'é\n', '"']);
 	same((await ask(socket, { method: 'echo_stream', params: { chunks: [] } })).chunks, []);
+	// Half a surrogate pair, which JSON can spell, is what a Buffer makes of it.
+	const half = await ask(socket, { method: 'echo_stream', params: { chunks: ['x\ud800', '\udc00'] } });
+	same(half.chunks.map((c) => c.toString('hex')), ['x\ud800', '\udc00'].map((c) => Buffer.from(c).toString('hex')));
 	const began = Date.now();
 	const slow = await ask(socket, { method: 'echo_stream', params: { chunks: ['a', 'b', 'c'], delayMs: 30 } });
 	same([slow.chunks.map(String), Date.now() - began >= 60], [['a', 'b', 'c'], true]);
