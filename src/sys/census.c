@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "sys/mounts.h"
 #include "sys/procfs.h"
 
 void census_init(struct census *c)
@@ -146,6 +147,15 @@ int census_take(struct census *c)
 	return r < 0 ? r : index_rows(c);
 }
 
+/*
+ * Each tmpfs counts its inodes from 1, so a socket on another one easily has the number that is
+ * looked for. It is not the one that is meant, where the device is told truly.
+ */
+static bool is_elsewhere(const struct diag_socket *s, dev_t device)
+{
+	return s->path_device != diag_device(device) && mounts_tell_device(device);
+}
+
 /* More than one may be bound to an inode in turn: the one that listens is meant. */
 static bool is_better(const struct diag_socket *s, const struct diag_socket *than)
 {
@@ -169,7 +179,7 @@ static const struct diag_socket *find_name(const struct census *c, const char *p
 const struct diag_socket *census_at(const struct census *c, const char *path, dev_t device,
 				    ino_t inode)
 {
-	const struct diag_socket *best = NULL;
+	const struct diag_socket *best = NULL, *alike = NULL;
 	size_t row;
 
 	if (c->by_name)
@@ -178,10 +188,16 @@ const struct diag_socket *census_at(const struct census *c, const char *path, de
 	     row = c->same_inode[row - 1]) {
 		const struct diag_socket *s = &c->list.sockets[row - 1];
 
-		if (diag_is_at(s, device, inode) && is_better(s, best))
-			best = s;
+		if (!diag_is_at(s, device, inode))
+			continue;
+		if (s->path_device == diag_device(device))
+			best = is_better(s, best) ? s : best;
+		else
+			alike = is_better(s, alike) ? s : alike;
 	}
-	return best;
+	if (best || !alike)
+		return best;
+	return is_elsewhere(alike, device) ? NULL : alike;
 }
 
 const struct diag_socket *census_socket(const struct census *c, uint32_t socket_inode)
@@ -214,7 +230,8 @@ static bool has_socket(int netns, dev_t device, ino_t inode)
 	if (diag_list(netns, UINT32_MAX, &list) < 0)
 		return false;
 	for (size_t i = 0; i < list.count && !found; i++)
-		found = list.sockets[i].has_path && diag_is_at(&list.sockets[i], device, inode);
+		found = list.sockets[i].has_path && diag_is_at(&list.sockets[i], device, inode) &&
+			!is_elsewhere(&list.sockets[i], device);
 	diag_list_deinit(&list);
 	return found;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* Of Linux 6.8: older headers do not know it. */
@@ -26,6 +27,25 @@ int mounts_unique_id(int dir, const char *name, uint64_t *ret)
 	if (r == 0)
 		*ret = st.stx_mnt_id;
 	return r;
+}
+
+bool mounts_tell_device(dev_t device)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	bool tells = false;
+	char line[4096];
+
+	while (file && !tells && fgets(line, sizeof(line), file)) {
+		struct mount_line mount;
+		uint32_t of;
+
+		tells = procfs_mount_device(line, &of) && of == diag_device(device) &&
+			procfs_mount_line(line, &mount) &&
+			(strcmp(mount.type, "tmpfs") == 0 || strcmp(mount.type, "ramfs") == 0);
+	}
+	if (file)
+		(void)fclose(file);
+	return tells;
 }
 
 int mounts_find(const char *path, struct mount_line *ret)

@@ -122,6 +122,25 @@ test('guard and daemon killed: the mount goes at the next start', async (dir) =>
 	same(names(stay.pid, p.own), ['s']);
 });
 
+test('a stale socket is not taken for one of its number on another tmpfs', async (dir) => {
+	const p = await place(dir, 's');
+	const at = (name) => path.join(dir, name, 's');
+	for (const name of ['one', 'two']) {
+		fs.mkdirSync(path.join(dir, name));
+		p.run('mount', '-t', 'tmpfs', '-o', 'mode=0755', name, path.join(dir, name));
+	}
+	const [one, two] = [await daemon(at('one'), 'stream', { wrap: p.wrap }), await daemon(at('two'), 'stream', { wrap: p.wrap })];
+	const inode = (name) => fs.statSync(seen(p.d.pid, at(name))).ino;
+	if (inode('one') !== inode('two')) skip('each tmpfs has numbers of its own here');
+	const g = await guard(dir, [at('two')], { wrap: p.wrap });
+	await two.kill('SIGKILL');
+	await g.saw('awaited');
+	same(await g.end(), 0);
+	const r = p.kedge('guard', at('two'));
+	same([r.status, one.status], [1, null]);
+	matches(r.err, /nobody listens at .*two\/s: start its daemon first/);
+});
+
 test('a mount that nobody noted is left, and named with what to do', async (dir) => {
 	const p = await place(dir, 's');
 	const other = path.join(dir, 'other one');
