@@ -105,6 +105,28 @@ test('nobody holds the listener: it is in flight in a message', async (dir) => {
 	same(exists(socket), false);
 });
 
+// In a user namespace, which has limits of its own: nobody else is short of inotify.
+test('the same, where inotify is to be had only later', async (dir) => {
+	const limit = '/proc/sys/user/max_inotify_instances', go = path.join(dir, 'go');
+	const late = `echo 0 >${limit}
+		(until test -e '${go}'; do sleep 0.05; done; echo 100 >${limit}) & exec "$@"`;
+	if (spawnSync('unshare', ['-Ur', 'sh', '-c', `echo 0 >${limit}`]).status !== 0)
+		skip('no user namespace with limits of its own is to be had');
+	const socket = path.join(dir, 's');
+	const d = await daemon(socket);
+	same(await d.say('send'), ['ok']);
+	const g = await guard(dir, [...NO_SAFETY_LOOK, socket],
+		{ wrap: ['unshare', '-Ur', 'sh', '-c', late, 'late'] });
+	fs.writeFileSync(go, '');
+	await until(() => g.events().some((e) => e.event === 'recovered' && !e.path), 'events are told again');
+	rm(socket);
+	await g.saw('recovered');
+	same(exists(socket), true);
+	same(await d.say('drop'), ['ok']);
+	await g.saw('withdrawn');
+	same(exists(socket), false);
+});
+
 test('its directory is made anew, and it listens there before it lets go of the old one',
 	async (dir) => {
 		const run = path.join(dir, 'run');

@@ -52,7 +52,10 @@ export async function guard(dir, args, options = {}) {
 	started.push(g);
 	g.events = () =>
 		g.err.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
-	g.of = (kind) => g.events().filter((e) => e.event === kind);
+	// A guard that gets its inotify after it began says `recovered` as well, and of no path: where
+	// many tests had used all instances up for a moment, that came before any path was back.
+	g.of = (kind) =>
+		g.events().filter((e) => e.event === kind && (e.path || kind !== 'recovered'));
 	g.saw = (kind, n = 1) =>
 		until(() => {
 			if (g.of(kind).length < n && g.status !== null)
