@@ -24,20 +24,37 @@ BYTES_INLINE void bytes_copy_ends(char *to, const char *from, size_t size, size_
 	memcpy(to + size - n, back, n);
 }
 
+/* More than 16 bytes, sixteen at a time. */
+BYTES_INLINE void bytes_copy_blocks(char *to, const char *from, size_t size)
+{
+	for (size_t i = 0; i < size - 16; i += 16)
+		memcpy(to + i, from + i, 16);
+	memcpy(to + size - 16, from + size - 16, 16);
+}
+
+/* One, two or three bytes. */
+BYTES_INLINE void bytes_copy_few(char *to, const char *from, size_t size)
+{
+	char middle = from[size / 2], last = from[size - 1];
+
+	to[0] = from[0];
+	to[size / 2] = middle;
+	to[size - 1] = last;
+}
+
 /* As memcpy(). Return: behind the copy. */
 static inline char *bytes_put(char *to, const char *from, size_t size)
 {
-	if (size > 32)
+	if (size > 128)
 		memcpy(to, from, size);
-	else if (size >= 16)
-		bytes_copy_ends(to, from, size, 16);
+	else if (size > 16)
+		bytes_copy_blocks(to, from, size);
 	else if (size >= 8)
 		bytes_copy_ends(to, from, size, 8);
 	else if (size >= 4)
 		bytes_copy_ends(to, from, size, 4);
-	else
-		for (size_t i = 0; i < size; i++)
-			to[i] = from[i];
+	else if (size)
+		bytes_copy_few(to, from, size);
 	return to + size;
 }
 

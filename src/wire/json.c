@@ -24,23 +24,17 @@ static int hex_value(char c)
 	return -1;
 }
 
-/* Blocks that are looked at one by one: most strings end within them. In longer ones the
- * branch for each block is what costs. */
-#define SINGLE_BLOCKS 4
-
 /* The first special byte, or @end. */
 static const char *skip_plain(const char *p, const char *end)
 {
-	for (int blocks = 0; end - p >= PLAIN_BLOCK_BYTES; blocks++) {
+	while (end - p >= 4 * PLAIN_BLOCK_BYTES && four_blocks_are_plain(p))
+		p += 4 * PLAIN_BLOCK_BYTES;
+	while (end - p >= PLAIN_BLOCK_BYTES) {
 		uint64_t mask = special_mask(p);
 
 		if (mask)
 			return p + plain_before(mask);
 		p += PLAIN_BLOCK_BYTES;
-		if (blocks < SINGLE_BLOCKS)
-			continue;
-		while (end - p >= 4 * PLAIN_BLOCK_BYTES && four_blocks_are_plain(p))
-			p += 4 * PLAIN_BLOCK_BYTES;
 	}
 	while (p < end && !is_special(*p))
 		p++;
@@ -67,7 +61,8 @@ const char *json_skip_string(const char *p, const char *end)
 	return json_skip_rest_of_string(p + 1, end);
 }
 
-const char *json_skip_rest_of_string(const char *p, const char *end)
+/* The rest of a string, whatever is in it, at whatever length. */
+static __attribute__((noinline)) const char *skip_any_string(const char *p, const char *end)
 {
 	for (;;) {
 		size_t n;
@@ -87,6 +82,19 @@ const char *json_skip_rest_of_string(const char *p, const char *end)
 			return NULL;
 		p += n;
 	}
+}
+
+const char *json_skip_rest_of_string(const char *p, const char *end)
+{
+	/* Most end within four blocks, without anything special before. */
+	if (end - p >= 4 * PLAIN_BLOCK_BYTES) {
+		const char *special = special_in_four_blocks(p);
+
+		if (special && *special == '"')
+			return special + 1;
+		p = special ? special : p + 4 * PLAIN_BLOCK_BYTES;
+	}
+	return skip_any_string(p, end);
 }
 
 static const char *skip_digits(const char *p, const char *end)

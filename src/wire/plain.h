@@ -54,6 +54,16 @@ static inline unsigned plain_before(uint64_t mask)
 	return (unsigned)__builtin_ctzll(mask);
 }
 
+/* The first special byte of the four blocks at @p; NULL: there is none. */
+static inline const char *special_in_four_blocks(const char *p)
+{
+	uint64_t mask = special_mask(p) | special_mask(p + PLAIN_BLOCK_BYTES) << 16 |
+			special_mask(p + 2 * PLAIN_BLOCK_BYTES) << 32 |
+			special_mask(p + 3 * PLAIN_BLOCK_BYTES) << 48;
+
+	return mask ? p + plain_before(mask) : NULL;
+}
+
 /* Whether none of the four blocks at @p has a special byte: one branch for all of them. */
 static inline bool four_blocks_are_plain(const char *p)
 {
@@ -89,6 +99,14 @@ static inline uint64_t special_mask(const char *p)
 static inline unsigned plain_before(uint64_t mask)
 {
 	return (unsigned)__builtin_ctzll(mask) / 8;
+}
+
+static inline const char *special_in_four_blocks(const char *p)
+{
+	for (const char *end = p + 4 * PLAIN_BLOCK_BYTES; p < end; p += PLAIN_BLOCK_BYTES)
+		if (special_mask(p))
+			return p + plain_before(special_mask(p));
+	return NULL;
 }
 
 static inline bool four_blocks_are_plain(const char *p)
