@@ -18,7 +18,7 @@
  * them, and finds the others without another wake-up, which costs the sender as much as
  * ten requests. More of them work in more memory than the caches have.
  */
-#define FLUSH_TOGETHER 16
+#define FLUSH_TOGETHER 8
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -209,6 +209,32 @@ static bool has_callbacks(const struct kedge_method *method)
 	return method->on_body || method->on_cancel || method->on_writable;
 }
 
+/* The callbacks that come later belong to this row. */
+static __attribute__((noinline)) void remember_row(const struct kedge_call *call,
+						   const struct kedge_method *row)
+{
+	(void)kedge_conn_set_tag(call->conn, call->later.ticket, (void *)(uintptr_t)row);
+}
+
+/* There is no method of that name (@entry: NULL), or it is not for this client. */
+static __attribute__((noinline)) void not_in_the_table(const struct kedge_call *call,
+						       const struct method_entry *entry)
+{
+	const struct kedge_server *s = call->server;
+	const struct kedge_method *row = NULL;
+
+	if (entry) {
+		(void)method_refuse_forbidden(call, entry);
+		return;
+	}
+	if (s->options.fallback)
+		row = s->options.fallback(call, s->options.userdata);
+	if (row)
+		remember_row(call, row);
+	else
+		(void)method_refuse_unknown(call);
+}
+
 /* A request that passed the checks of the wire: to its method. */
 static void on_request(struct kedge_conn *conn, const struct kedge_request *request, void *userdata)
 {
@@ -225,23 +251,15 @@ static void on_request(struct kedge_conn *conn, const struct kedge_request *requ
 				   .body = request->body,
 				   .later = { c->id, request->ticket },
 				   .peer = c->peer };
-	const struct kedge_method *row;
 
 	s->stats.requests++;
-	if (entry && !method_is_allowed(entry, c)) {
-		(void)method_refuse_forbidden(&call, entry);
-	} else if (entry) {
-		if (has_callbacks(entry->method))
-			(void)kedge_conn_set_tag(conn, request->ticket,
-						 (void *)(uintptr_t)entry->method);
-		entry->method->handler(&call, entry->method->userdata);
-	} else {
-		row = s->options.fallback ? s->options.fallback(&call, s->options.userdata) : NULL;
-		if (row)
-			(void)kedge_conn_set_tag(conn, request->ticket, (void *)(uintptr_t)row);
-		else
-			(void)method_refuse_unknown(&call);
+	if (!entry || !method_is_allowed(entry, c)) {
+		not_in_the_table(&call, entry);
+		return;
 	}
+	if (has_callbacks(entry->method))
+		remember_row(&call, entry->method);
+	entry->method->handler(&call, entry->method->userdata);
 }
 
 /* A body that nobody wants is not gathered either: the request is refused at once. */

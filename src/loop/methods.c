@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "loop/server.h"
 #include "rpc/answer.h"
 #include "sys/peer.h"
@@ -13,33 +12,23 @@
  * than this are not looked for. */
 #define GROUP_ENTRY_BYTES_MAX ((size_t)1 << 20)
 
-static inline bool entry_is(const struct method_entry *e, struct kedge_span name)
-{
-	return e->name_size == name.size && bytes_are_equal(e->method->name, name.data, name.size);
-}
-
 static struct method_entry *find_entry(const struct kedge_server *s, uint64_t hash,
 				       struct kedge_span name)
 {
 	struct method_entry *e = map_get(&s->methods, hash);
 
-	while (e && !entry_is(e, name))
+	while (e && !method_entry_is(e, name))
 		e = e->next;
 	return e;
 }
 
-/* What is asked once is, as a rule, asked again: the entry that was found last is looked at
- * first. Entries stay as long as the server. */
-const struct method_entry *method_find(struct kedge_server *s, struct kedge_span name)
+const struct method_entry *method_look_up(struct kedge_server *s, struct kedge_span name)
 {
-	const struct method_entry *last = s->method_found;
+	const struct method_entry *found = find_entry(s, map_hash(name.data, name.size), name);
 
-	if (last && entry_is(last, name))
-		return last;
-	last = find_entry(s, map_hash(name.data, name.size), name);
-	if (last)
-		s->method_found = last;
-	return last;
+	if (found)
+		s->method_found = found;
+	return found;
 }
 
 /* Return: 0; -EINVAL: the system knows no such group; -ENOMEM, -EIO, ... */
@@ -96,13 +85,15 @@ static int add_method(struct kedge_server *s, const struct kedge_method *method)
 	e = find_entry(s, hash, name);
 	if (e) {
 		e->method = method;
+		e->name = method->name;
 		e->group = group;
 		return 0;
 	}
 	e = malloc(sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	*e = (struct method_entry){ map_get(&s->methods, hash), method, name.size, group };
+	*e = (struct method_entry){ map_get(&s->methods, hash), method, method->name, name.size,
+				    group };
 	r = map_put(&s->methods, hash, e);
 	if (r < 0)
 		free(e);
@@ -134,12 +125,12 @@ void methods_deinit(struct kedge_server *s)
 }
 
 /* Who connected does not change, so each group is asked for once a connection. */
-bool method_is_allowed(const struct method_entry *entry, struct client *c)
+bool method_group_has(const struct method_entry *entry, struct client *c)
 {
 	struct peer peer = { c->peer.pid, c->peer.uid, c->peer.gid };
 	uint64_t bit;
 
-	if (entry->group < 0 || c->peer.uid == 0)
+	if (c->peer.uid == 0)
 		return true;
 	bit = UINT64_C(1) << entry->group;
 	if (!(c->groups_asked & bit)) {

@@ -15,6 +15,7 @@
 #include <pthread.h>
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/streak.h"
@@ -63,6 +64,7 @@ struct client {
 struct method_entry {
 	struct method_entry *next; /* with the same hash */
 	const struct kedge_method *method;
+	const char *name;
 	size_t name_size;
 	int group; /* index in server.method_groups; -1: for all */
 };
@@ -125,9 +127,30 @@ void server_check_stopped(struct kedge_server *s);
 uint64_t loop_now_ns(void);
 
 /* methods.c */
-const struct method_entry *method_find(struct kedge_server *s, struct kedge_span name);
+const struct method_entry *method_look_up(struct kedge_server *s, struct kedge_span name);
+
+static inline bool method_entry_is(const struct method_entry *e, struct kedge_span name)
+{
+	return e->name_size == name.size && bytes_are_equal(e->name, name.data, name.size);
+}
+
+/* What is asked once is, as a rule, asked again: the entry that was found last is looked at
+ * first. Entries stay as long as the server. */
+static inline const struct method_entry *method_find(struct kedge_server *s, struct kedge_span name)
+{
+	const struct method_entry *last = s->method_found;
+
+	return last && method_entry_is(last, name) ? last : method_look_up(s, name);
+}
+
 /* Is the client in the group that the method asks for? */
-bool method_is_allowed(const struct method_entry *entry, struct client *c);
+bool method_group_has(const struct method_entry *entry, struct client *c);
+
+static inline bool method_is_allowed(const struct method_entry *entry, struct client *c)
+{
+	return entry->group < 0 || method_group_has(entry, c);
+}
+
 /* Answer with 404, or 403. */
 int method_refuse_unknown(const struct kedge_call *call);
 int method_refuse_forbidden(const struct kedge_call *call, const struct method_entry *entry);

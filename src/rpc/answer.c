@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "wire/json.h"
 #include "wire/utf8.h"
 
@@ -43,32 +42,9 @@ int code_status(const char *code)
 	return 500;
 }
 
-/* Room is reserved before: what follows cannot fail. */
-#define PUT(to, text) ((char *)memcpy(to, text, sizeof(text) - 1) + sizeof(text) - 1)
-
-/* The fixed parts of {"id":,"result":} and whatever follows it, rounded up. */
-#define RESULT_FIXED_BYTES 32
-
-int answer_parts(struct buf *b, struct kedge_span id, const struct kedge_span *parts, size_t count)
+int answer_result(struct buf *b, struct kedge_span id, struct kedge_span result)
 {
-	size_t size = 0;
-	char *to;
-	int r;
-
-	for (size_t i = 0; i < count; i++)
-		size += parts[i].size;
-	r = buf_reserve(b, id.size + size + RESULT_FIXED_BYTES);
-	if (r < 0)
-		return r;
-	to = PUT(b->data + b->end, "{\"id\":");
-	to = bytes_put(to, id.data, id.size);
-	if (size)
-		to = PUT(to, ",\"result\":");
-	for (size_t i = 0; i < count; i++)
-		to = bytes_put(to, parts[i].data, parts[i].size);
-	*to++ = '}';
-	b->end = (size_t)(to - b->data);
-	return 0;
+	return answer_parts(b, id, &result, 1);
 }
 
 /* The first byte that is not UTF-8, or the end. */

@@ -98,10 +98,10 @@ int conn_die(struct kedge_conn *conn, int error);
 void conn_process(struct kedge_conn *conn);
 
 /* The open request of a ticket; NULL: none, or the connection is finished. */
-struct ticket_slot *conn_find(const struct kedge_conn *conn, uint64_t ticket);
-
-/* A request got its answer: go on with what had to wait for that. */
-void conn_answered(struct kedge_conn *conn, struct ticket_slot *slot);
+static inline struct ticket_slot *conn_find(const struct kedge_conn *conn, uint64_t ticket)
+{
+	return conn->dead ? NULL : tickets_find(&conn->tickets, ticket);
+}
 
 /* Whether messages are frames. Before the first byte: those that will be sent are. */
 static inline bool conn_is_framed(const struct kedge_conn *conn)
@@ -180,6 +180,19 @@ void stream_turn(struct kedge_conn *conn);
 
 /* There is room in the output again. */
 void stream_resume(struct kedge_conn *conn);
+
+/* A request got its answer: go on with what had to wait for that. */
+static inline void conn_answered(struct kedge_conn *conn, struct ticket_slot *slot)
+{
+	tickets_drop(&conn->tickets, slot);
+	if (conn->dead)
+		return;
+	if (!list_empty(&conn->waiting))
+		stream_turn(conn);
+	/* Within a round the next request has its turn anyway. */
+	if (!conn->processing && buf_size(&conn->in.buf))
+		conn_process(conn);
+}
 
 /* End a request without its handler: what was streamed ends, else @error is its answer. */
 void cancel_request(struct kedge_conn *conn, struct ticket_slot *slot,

@@ -124,11 +124,6 @@ int conn_die(struct kedge_conn *conn, int error)
 	return error;
 }
 
-struct ticket_slot *conn_find(const struct kedge_conn *conn, uint64_t ticket)
-{
-	return conn->dead ? NULL : tickets_find(&conn->tickets, ticket);
-}
-
 /* The request whose body is being passed on. */
 static struct ticket_slot *uploading(const struct kedge_conn *conn)
 {
@@ -143,11 +138,19 @@ static bool waits_for_input(const struct kedge_conn *conn)
 	return !conn->draining || conn->calls.count || uploading(conn);
 }
 
-static bool may_process(const struct kedge_conn *conn)
+/* ... where it drains, or a body is being passed on. */
+static bool may_process_meanwhile(const struct kedge_conn *conn)
 {
 	struct ticket_slot *slot = uploading(conn);
 
-	if (conn->dead || !waits_for_input(conn) || (slot && slot->held))
+	return waits_for_input(conn) && !(slot && slot->held);
+}
+
+static inline bool may_process(const struct kedge_conn *conn)
+{
+	if (conn->dead)
+		return false;
+	if ((conn->draining || conn->body.fate == BODY_PASS) && !may_process_meanwhile(conn))
 		return false;
 	/* A body makes no answers, and what is open may need it to come to an end. */
 	if (input_is_inside(conn))
@@ -258,18 +261,6 @@ bool kedge_conn_is_finished(const struct kedge_conn *conn)
 		return false;
 	/* What came in has been gone through by then, or is not wanted. */
 	return conn->tickets.count == 0 && buf_size(&conn->out) == 0;
-}
-
-void conn_answered(struct kedge_conn *conn, struct ticket_slot *slot)
-{
-	tickets_drop(&conn->tickets, slot);
-	if (conn->dead)
-		return;
-	if (!list_empty(&conn->waiting))
-		stream_turn(conn);
-	/* Within a round the next request has its turn anyway. */
-	if (!conn->processing && buf_size(&conn->in.buf))
-		conn_process(conn);
 }
 
 int kedge_conn_hold(struct kedge_conn *conn, uint64_t ticket)

@@ -14,7 +14,7 @@ void tickets_deinit(struct tickets *t)
 	*t = (struct tickets){ 0 };
 }
 
-static int tickets_grow(struct tickets *t)
+int tickets_grow(struct tickets *t)
 {
 	uint32_t block = ticket_block(t->capacity), n = ticket_block_slots(block);
 	struct ticket_slot *slots = calloc(n, sizeof(*slots));
@@ -32,22 +32,6 @@ static int tickets_grow(struct tickets *t)
 	return 0;
 }
 
-struct ticket_slot *tickets_take(struct tickets *t, struct kedge_span id)
-{
-	struct ticket_slot *slot;
-
-	assert(t->count < TICKETS_MAX);
-	if (!t->first_free && tickets_grow(t) < 0)
-		return NULL;
-	slot = t->first_free;
-	t->first_free = slot->next_free;
-	t->taken = slot;
-	slot->ticket = ++t->serial << TICKET_INDEX_BITS | slot->index;
-	slot->id = id;
-	t->count++;
-	return slot;
-}
-
 int tickets_keep(struct ticket_slot *slot)
 {
 	char *to = slot->id_inline;
@@ -60,18 +44,4 @@ int tickets_keep(struct ticket_slot *slot)
 	memcpy(to, slot->id.data, slot->id.size);
 	slot->id.data = to;
 	return 0;
-}
-
-void tickets_drop(struct tickets *t, struct ticket_slot *slot)
-{
-	assert(slot->ticket && !slot->stream);
-	if (slot->id_heap)
-		free(slot->id_heap);
-	slot->id_heap = NULL;
-	slot->ticket = 0;
-	slot->tag = NULL;
-	slot->held = false;
-	slot->next_free = t->first_free;
-	t->first_free = slot;
-	t->count--;
 }

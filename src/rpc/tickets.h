@@ -7,8 +7,10 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "kedge/conn.h"
 
@@ -86,6 +88,9 @@ static inline struct ticket_slot *tickets_find(const struct tickets *t, uint64_t
 
 void tickets_deinit(struct tickets *t);
 
+/* A block more of free slots. Return: 0, or -ENOMEM. */
+int tickets_grow(struct tickets *t);
+
 /**
  * tickets_take() - a ticket for a request with the id @id
  *
@@ -93,10 +98,36 @@ void tickets_deinit(struct tickets *t);
  *
  * Return: its slot, which stays where it is until tickets_drop(); NULL: no memory.
  */
-struct ticket_slot *tickets_take(struct tickets *t, struct kedge_span id);
+static inline struct ticket_slot *tickets_take(struct tickets *t, struct kedge_span id)
+{
+	struct ticket_slot *slot;
+
+	assert(t->count < TICKETS_MAX);
+	if (!t->first_free && tickets_grow(t) < 0)
+		return NULL;
+	slot = t->first_free;
+	t->first_free = slot->next_free;
+	t->taken = slot;
+	slot->ticket = ++t->serial << TICKET_INDEX_BITS | slot->index;
+	slot->id = id;
+	t->count++;
+	return slot;
+}
 
 /* The request stays open beyond its message: copy the id. Return: 0, or -ENOMEM. */
 int tickets_keep(struct ticket_slot *slot);
 
 /* The request has its answer. */
-void tickets_drop(struct tickets *t, struct ticket_slot *slot);
+static inline void tickets_drop(struct tickets *t, struct ticket_slot *slot)
+{
+	assert(slot->ticket && !slot->stream);
+	if (slot->id_heap)
+		free(slot->id_heap);
+	slot->id_heap = NULL;
+	slot->ticket = 0;
+	slot->tag = NULL;
+	slot->held = false;
+	slot->next_free = t->first_free;
+	t->first_free = slot;
+	t->count--;
+}
