@@ -64,10 +64,11 @@ static void on_writable(struct kedge_server *server, struct kedge_later later, v
 
 static void count(const struct kedge_call *call, void *userdata)
 {
+	struct kedge_span to = kedge_call_param(call, "to");
 	struct counting *c = calloc(1, sizeof(*c));
 
-	/* Params are JSON text; a real server would use its JSON library here. */
-	if (!c || sscanf(call->params.size ? call->params.data : "", "{\"to\":%lu", &c->to) != 1) {
+	/* JSON text; what is more than a number needs a JSON library here. */
+	if (!c || !to.size || sscanf(to.data, "%lu", &c->to) != 1) {
 		free(c);
 		(void)kedge_call_refuse(call, 400, "Invalid params: to: expected a number");
 		return;

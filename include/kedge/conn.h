@@ -300,6 +300,20 @@ KEDGE_PUBLIC void *kedge_conn_tag(struct kedge_conn *conn, uint64_t ticket);
 KEDGE_PUBLIC struct kedge_span kedge_conn_request_id(struct kedge_conn *conn, uint64_t ticket);
 
 /**
+ * kedge_conn_param() - a member of a request's params, within on_request
+ * @params: as the request has them: JSON text of any kind, or size 0
+ * @name:   without escapes, as the decoded name would be
+ *
+ * Members were noted when the text was checked, as far as they are few: for most requests
+ * the text is not looked at again.
+ *
+ * Return: the JSON text of the last member with that name, valid as long as @params; size 0:
+ * there is none, or @params is no object.
+ */
+KEDGE_PUBLIC struct kedge_span kedge_conn_param(const struct kedge_conn *conn,
+						struct kedge_span params, struct kedge_span name);
+
+/**
  * kedge_conn_hold() - take no more of a streamed body for now
  *
  * Until kedge_conn_release() on_body is not called, and the connection, of which

@@ -215,6 +215,12 @@ KEDGE_PUBLIC void kedge_server_stop(struct kedge_server *server, unsigned grace_
  * the loop's next rounds. May be NULL. Return: NULL. */
 KEDGE_PUBLIC struct kedge_server *kedge_server_free(struct kedge_server *server);
 
+/* A member of the params, in the handler. Return: as kedge_conn_param(). */
+static inline struct kedge_span kedge_call_param(const struct kedge_call *call, const char *name)
+{
+	return kedge_conn_param(call->conn, call->params, kedge_span(name));
+}
+
 /* Answer in the handler. Return: as kedge_conn_reply(). */
 KEDGE_PUBLIC int kedge_call_reply(const struct kedge_call *call, struct kedge_span result);
 /* The same with a result in parts. Return: as kedge_conn_reply_parts(). */

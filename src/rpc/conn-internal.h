@@ -23,6 +23,7 @@
 #include "rpc/frame.h"
 #include "rpc/spares.h"
 #include "rpc/tickets.h"
+#include "wire/members.h"
 
 /* Memory that an idle connection keeps, in each of its buffers. */
 #define CONN_IDLE_BYTES 32768
@@ -71,6 +72,7 @@ struct kedge_conn {
 	struct input in;
 	struct body body;
 	struct tickets tickets;
+	struct members params; /* of the request that its handler has just now, as far as noted */
 
 	struct buf out;       /* goes out as it stands */
 	struct buf behind;    /* messages that wait for the end of the open stream */
@@ -128,6 +130,22 @@ void input_end(struct kedge_conn *conn);
  * Return: what to expect next in the input: INPUT_ENVELOPE where nothing follows.
  */
 enum input_state request_take(struct kedge_conn *conn, struct kedge_span text);
+
+/**
+ * request_take_line() - as request_take(), where nobody has looked for the end of the line yet
+ * @text: what has come of it, and maybe more
+ *
+ * Return: the size of the line; 0: nothing was done: look for its end, and call request_take().
+ */
+size_t request_take_line(struct kedge_conn *conn, struct kedge_span text);
+
+/**
+ * request_take_frame() - as request_take(), where more is known to follow the envelope
+ * @text: begins with the envelope of @size bytes, all of which has come
+ *
+ * Return: whether it was taken; false: nothing was done: call request_take().
+ */
+bool request_take_frame(struct kedge_conn *conn, struct kedge_span text, size_t size);
 
 /* Give a request to its handler. */
 void request_dispatch(struct kedge_conn *conn, struct kedge_request *request);

@@ -64,7 +64,21 @@ static bool skip_line(struct kedge_conn *conn, const char *newline)
 	return newline != NULL;
 }
 
-static bool step_line(struct kedge_conn *conn)
+/* The line at the front, where it is a request that can be taken before its end is known. */
+static bool step_usual_line(struct kedge_conn *conn)
+{
+	struct input *in = &conn->in;
+	size_t size = 0;
+
+	/* Looked at once only: of a line that comes in pieces the end is looked for. */
+	if (!in->searched && !in->skipping)
+		size = request_take_line(conn, buf_span(&in->buf));
+	if (size)
+		consume(conn, size + 1);
+	return size > 0;
+}
+
+static __attribute__((noinline)) bool step_any_line(struct kedge_conn *conn)
 {
 	struct input *in = &conn->in;
 	char *front = buf_front(&in->buf), *newline = NULL;
@@ -87,6 +101,11 @@ static bool step_line(struct kedge_conn *conn)
 	return true;
 }
 
+static bool step_line(struct kedge_conn *conn)
+{
+	return step_usual_line(conn) || step_any_line(conn);
+}
+
 static bool step_first_byte(struct kedge_conn *conn)
 {
 	if (buf_size(&conn->in.buf) == 0)
@@ -104,12 +123,20 @@ static bool frame_size(const struct kedge_conn *conn, uint32_t *ret_size)
 	return true;
 }
 
+/* All that has come behind the length at the front. */
+static struct kedge_span behind_header(const struct kedge_conn *conn)
+{
+	return (struct kedge_span){ buf_front(&conn->in.buf) + FRAME_HEADER_BYTES,
+				    buf_size(&conn->in.buf) - FRAME_HEADER_BYTES };
+}
+
 /* The frame at the front, where all of it is there. */
 static bool whole_frame(const struct kedge_conn *conn, uint32_t size, struct kedge_span *ret)
 {
-	if (buf_size(&conn->in.buf) - FRAME_HEADER_BYTES < size)
+	*ret = behind_header(conn);
+	if (ret->size < size)
 		return false;
-	*ret = (struct kedge_span){ buf_front(&conn->in.buf) + FRAME_HEADER_BYTES, size };
+	ret->size = size;
 	return true;
 }
 
@@ -149,7 +176,8 @@ static bool step_envelope(struct kedge_conn *conn)
 	}
 	if (!whole_frame(conn, size, &text))
 		return false;
-	conn->in.state = request_take(conn, text);
+	if (!request_take_frame(conn, behind_header(conn), size))
+		conn->in.state = request_take(conn, text);
 	consume(conn, FRAME_HEADER_BYTES + size);
 	return true;
 }

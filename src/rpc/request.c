@@ -40,7 +40,8 @@ static void refuse_reserved(struct kedge_conn *conn, struct kedge_span id)
 	request_refuse(conn, id, text, 400);
 }
 
-void request_dispatch(struct kedge_conn *conn, struct kedge_request *request)
+static inline __attribute__((always_inline)) void dispatch(struct kedge_conn *conn,
+							   struct kedge_request *request)
 {
 	struct ticket_slot *slot = tickets_take(&conn->tickets, request->id);
 
@@ -53,6 +54,11 @@ void request_dispatch(struct kedge_conn *conn, struct kedge_request *request)
 	/* Not answered yet: its id must outlive the message. */
 	if (!conn->dead && slot->ticket == request->ticket && tickets_keep(slot) < 0)
 		(void)conn_die(conn, -ENOMEM);
+}
+
+void request_dispatch(struct kedge_conn *conn, struct kedge_request *request)
+{
+	dispatch(conn, request);
 }
 
 /* Resolve the escapes of the method where it stands: the buffer is ours. */
@@ -117,20 +123,45 @@ static bool is_for_handler(struct kedge_conn *conn, const struct envelope *e,
 	return false;
 }
 
-/* Whether it is a request for a handler, with all that it says in the usual places. What it
- * is else, and whatever is special about the connection, is told by the long way. */
-static bool is_usual(const struct kedge_conn *conn, struct kedge_span text,
-		     struct kedge_request *ret)
+/* The size of the message at the front of @text, where it is a request for a handler with all
+ * that it says in the usual places. 0: what it is else, and whatever is special about the
+ * connection, is told by the long way. */
+static size_t take_usual(struct kedge_conn *conn, struct kedge_span text, struct kedge_request *ret)
 {
-	struct usual_request u;
+	size_t size;
 
-	if (conn->draining || *conn->call_prefix ||
-	    !envelope_scan_usual(text, conn->limits.depth_max, &u))
+	conn->params.of = NULL;
+	if (conn->draining || *conn->call_prefix)
+		return 0;
+	size = envelope_scan_usual(text, conn->limits.depth_max, ret, &conn->params);
+	if (!size || is_cancel(conn, ret->method))
+		return 0;
+	ret->headers = (struct kedge_span){ NULL, 0 };
+	ret->body_kind = KEDGE_BODY_NONE;
+	ret->body = (struct kedge_span){ NULL, 0 };
+	return size;
+}
+
+size_t request_take_line(struct kedge_conn *conn, struct kedge_span text)
+{
+	struct kedge_request request;
+	size_t size = take_usual(conn, text, &request);
+
+	if (!size || size == text.size || text.data[size] != '\n' ||
+	    size > conn->limits.message_bytes_max)
+		return 0;
+	dispatch(conn, &request);
+	return size;
+}
+
+bool request_take_frame(struct kedge_conn *conn, struct kedge_span text, size_t size)
+{
+	struct kedge_request request;
+
+	if (!size || take_usual(conn, text, &request) != size)
 		return false;
-	*ret = (struct kedge_request){ .id = u.id,
-				       .method = { u.method.data + 1, u.method.size - 2 },
-				       .params = u.params };
-	return !is_cancel(conn, ret->method);
+	dispatch(conn, &request);
+	return true;
 }
 
 enum input_state request_take(struct kedge_conn *conn, struct kedge_span text)
@@ -139,10 +170,6 @@ enum input_state request_take(struct kedge_conn *conn, struct kedge_span text)
 	struct kedge_request request;
 	struct envelope e;
 
-	if (is_usual(conn, text, &request)) {
-		request_dispatch(conn, &request);
-		return INPUT_ENVELOPE;
-	}
 	if (envelope_scan(text, conn->limits.depth_max, &e) == ENVELOPE_NOT_JSON) {
 		request_refuse(conn, id_unknown, "Invalid JSON", 400);
 		return INPUT_ENVELOPE;
@@ -157,4 +184,10 @@ enum input_state request_take(struct kedge_conn *conn, struct kedge_span text)
 	else
 		body_expect(conn, &request, text, follows);
 	return follows;
+}
+
+struct kedge_span kedge_conn_param(const struct kedge_conn *conn, struct kedge_span params,
+				   struct kedge_span name)
+{
+	return members_find(&conn->params, params, name);
 }

@@ -21,6 +21,15 @@ static void on_echo(struct peer *p, const struct kedge_request *r)
 	assert_int_equal(kedge_conn_reply(p->conn, r->ticket, value), 0);
 }
 
+static void on_param(struct peer *p, const struct kedge_request *r)
+{
+	struct kedge_span value = kedge_conn_param(p->conn, r->params, kedge_span("value"));
+
+	if (!value.size)
+		value = kedge_span("null");
+	assert_int_equal(kedge_conn_reply(p->conn, r->ticket, value), 0);
+}
+
 static void on_size(struct peer *p, const struct kedge_request *r)
 {
 	static const char *const kinds[] = { "none", "whole", "streamed" };
@@ -70,9 +79,9 @@ static const struct {
 	const char *name;
 	void (*run)(struct peer *p, const struct kedge_request *r);
 } methods[] = {
-	{ "echo", on_echo },   { "size", on_size }, { "body", on_body_method },
-	{ "later", on_later }, { "open", on_open }, { "stream", on_stream },
-	{ "hold", on_hold },
+	{ "echo", on_echo },   { "size", on_size },   { "body", on_body_method },
+	{ "later", on_later }, { "open", on_open },   { "stream", on_stream },
+	{ "hold", on_hold },   { "param", on_param },
 };
 
 static bool span_is(struct kedge_span span, const char *text)

@@ -4,6 +4,7 @@
  * a log, a line each.
  *
  *	echo      answers with its params (null without), at once
+ *	param     answers with the member "value" of its params (null without)
  *	size      answers with the kind and size of its body
  *	body      answers with its body as raw bytes, and a header of its own
  *	later     is left open
@@ -57,7 +58,7 @@ void peer_expect(struct peer *p, const void *data, size_t size);
 void peer_expect_text(struct peer *p, const char *text);
 void peer_expect_log(struct peer *p, const char *text);
 
-/* A frame's bytes behind each other: frames_text(b, "text", "more", NULL). */
+/* A frame's bytes behind each other: frames_append(b, "text", "more", NULL). */
 void frames_append(struct buf *b, const char *text, ...) __attribute__((sentinel));
 
 /**

@@ -12,7 +12,7 @@
 /* No params at all are as good as none of them. */
 static bool has_member(const struct kedge_call *call, const char *name)
 {
-	return json_kind(call->params) == JSON_OBJECT && json_member(call->params, name).size;
+	return json_kind(call->params) == JSON_OBJECT && kedge_call_param(call, name).size;
 }
 
 static void answer_status(const struct kedge_call *call, void *userdata)
@@ -35,7 +35,7 @@ static void answer_status(const struct kedge_call *call, void *userdata)
 /* A whole number that is not negative. Return: whether it is one, or absent. */
 static bool get_number(const struct kedge_call *call, const char *name, int64_t *ret)
 {
-	struct kedge_span value = json_member(call->params, name);
+	struct kedge_span value = kedge_call_param(call, name);
 	int64_t number = 0;
 
 	if (!has_member(call, name))

@@ -91,6 +91,7 @@ void params_init_value(struct params *p, struct kedge_span value)
 void params_init(struct params *p, const struct kedge_call *call)
 {
 	params_init_value(p, call->params);
+	p->conn = call->conn;
 }
 
 static const struct kedge_span no_params = { "{}", 2 };
@@ -103,11 +104,18 @@ static bool is_missing(struct kedge_span value)
 void params_init_optional(struct params *p, const struct kedge_call *call)
 {
 	params_init_value(p, is_missing(call->params) ? no_params : call->params);
+	p->conn = call->conn;
+}
+
+struct kedge_span params_member(const struct params *p, const char *name)
+{
+	return p->conn ? kedge_conn_param(p->conn, p->object, kedge_span(name))
+		       : json_member(p->object, name);
 }
 
 void params_take(struct params *p, const char *name)
 {
-	struct kedge_span value = json_member(p->object, name);
+	struct kedge_span value = params_member(p, name);
 
 	if (!p->object.size)
 		return;
@@ -130,7 +138,7 @@ void params_deinit(struct params *p)
 static struct kedge_span string_member(struct params *p, const char *name, enum params_text text)
 {
 	static const struct kedge_span absent = { NULL, 0 };
-	struct kedge_span value = json_member(p->object, name);
+	struct kedge_span value = params_member(p, name);
 
 	if (!p->object.size || (!value.size && text == PARAMS_MAY_BE_ABSENT))
 		return absent;
@@ -190,7 +198,7 @@ static void note_choice(struct params *p, const char *name, const char *const *w
 int params_choice(struct params *p, const char *name, enum params_need need,
 		  const char *const *words, size_t count)
 {
-	struct kedge_span value = json_member(p->object, name);
+	struct kedge_span value = params_member(p, name);
 
 	if (!p->object.size || (!value.size && need == PARAMS_OPTIONAL))
 		return -1;
@@ -203,7 +211,7 @@ int params_choice(struct params *p, const char *name, enum params_need need,
 
 struct kedge_span params_any(struct params *p, const char *name, enum params_need need)
 {
-	struct kedge_span value = json_member(p->object, name);
+	struct kedge_span value = params_member(p, name);
 
 	if (p->object.size && !value.size && need == PARAMS_REQUIRED)
 		params_note(p, name, "invalid_type", "Required");
@@ -214,7 +222,7 @@ struct kedge_span params_any(struct params *p, const char *name, enum params_nee
 static struct kedge_span member_of_kind(struct params *p, const char *name, enum params_need need,
 					enum json_kind kind, const char *kind_words)
 {
-	struct kedge_span value = json_member(p->object, name);
+	struct kedge_span value = params_member(p, name);
 
 	if (!p->object.size || (!value.size && need == PARAMS_OPTIONAL))
 		return (struct kedge_span){ NULL, 0 };
@@ -244,7 +252,7 @@ struct kedge_span params_list(struct params *p, const char *name)
 
 int params_boolean(struct params *p, const char *name, enum params_need need)
 {
-	struct kedge_span value = json_member(p->object, name);
+	struct kedge_span value = params_member(p, name);
 	enum json_kind kind = json_kind(value);
 
 	if (!p->object.size || (!value.size && need == PARAMS_OPTIONAL))
@@ -271,7 +279,7 @@ bool params_number(struct kedge_span value, int64_t *ret)
 bool params_integer(struct params *p, const char *name, enum params_need need, int64_t low,
 		    int64_t high, int64_t *ret)
 {
-	struct kedge_span value = json_member(p->object, name);
+	struct kedge_span value = params_member(p, name);
 	char why[128];
 	int64_t number;
 

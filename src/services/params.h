@@ -17,14 +17,15 @@ struct params_step {
 };
 
 struct params {
-	struct kedge_span object; /* absent: it is no object, which was noted */
+	struct kedge_span object;      /* absent: it is no object, which was noted */
+	const struct kedge_conn *conn; /* whose request it is; NULL: it is no request's */
 	struct params_step steps[PARAMS_STEPS_MAX];
 	unsigned depth;
 	struct buf words, details;
 	unsigned failures;
 };
 
-/* Take the params of a call, which must be an object. */
+/* Take the params of a call, which must be an object, for as long as its handler runs. */
 void params_init(struct params *p, const struct kedge_call *call);
 
 /* The same for any value in their place. */
@@ -37,6 +38,9 @@ void params_init_optional(struct params *p, const struct kedge_call *call);
 void params_take(struct params *p, const char *name);
 
 void params_deinit(struct params *p);
+
+/* The JSON text of a member, whatever it is; absent: there is none. */
+struct kedge_span params_member(const struct params *p, const char *name);
 
 enum params_need {
 	PARAMS_REQUIRED = 0,

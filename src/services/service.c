@@ -32,7 +32,7 @@ void service_reply(const struct kedge_call *call, const struct buf *b, int r)
 
 void service_echo(const struct kedge_call *call, void *userdata)
 {
-	struct kedge_span value = json_member(call->params, "value");
+	struct kedge_span value = kedge_call_param(call, "value");
 	struct kedge_span parts[] = { kedge_span("{\"echoed\":"),
 				      value.size ? value : kedge_span("null"), kedge_span("}") };
 

@@ -156,7 +156,7 @@ enum envelope_verdict envelope_scan(struct kedge_span text, unsigned depth_max,
 	return ENVELOPE_OK;
 }
 
-/* @before, which ends with a quote, and what is left of a short string that is not empty.
+/* @before, and what is left of a short string that is not empty; @ret: without its quotes.
  * Return: behind it, or NULL. */
 static inline __attribute__((always_inline)) const char *
 take_usual_string(const char *p, const char *end, const char *before, size_t size,
@@ -166,36 +166,52 @@ take_usual_string(const char *p, const char *end, const char *before, size_t siz
 
 	if (end - p < (ptrdiff_t)size + PLAIN_BLOCK_BYTES || memcmp(p, before, size) != 0)
 		return NULL;
-	p += size;
-	mask = special_mask(p);
+	mask = special_mask(p += size);
 	/* A quote at once is an empty string. */
-	if (!mask || mask & 1 || p[plain_before(mask)] != '"')
+	if (!mask || mask & 1)
 		return NULL;
-	*ret = (struct kedge_span){ p - 1, plain_before(mask) + 2 };
-	return p + plain_before(mask) + 1;
+	*ret = (struct kedge_span){ p, plain_before(mask) };
+	p += ret->size;
+	return *p == '"' ? p + 1 : NULL;
 }
 
+/* @before ends with the quote that opens the string. */
 #define TAKE_USUAL(p, end, before, ret) take_usual_string(p, end, before, sizeof(before) - 1, ret)
 
-bool envelope_scan_usual(struct kedge_span text, unsigned depth_max, struct usual_request *ret)
+/* The params at @p. Return: behind them; NULL: not valid, or written in an unusual way. */
+static inline const char *take_usual_params(const char *p, const char *end, unsigned depth_max,
+					    struct members *ret)
+{
+	const char *behind = json_is_space(*p) ? NULL : members_skip(p, end, depth_max, ret);
+
+	/* A newline would be the end of a line, whatever is around it. */
+	if (behind && !ret->of && memchr(p, '\n', (size_t)(behind - p)))
+		return NULL;
+	return behind;
+}
+
+size_t envelope_scan_usual(struct kedge_span text, unsigned depth_max, struct kedge_request *ret,
+			   struct members *ret_members)
 {
 	const char *p = text.data, *end = p + text.size;
 
 	p = TAKE_USUAL(p, end, "{\"id\":\"", &ret->id);
 	if (!p)
-		return false;
+		return 0;
+	ret->id.data--;
+	ret->id.size += 2;
 	p = TAKE_USUAL(p, end, ",\"method\":\"", &ret->method);
 	if (!p)
-		return false;
+		return 0;
 	ret->params = (struct kedge_span){ NULL, 0 };
 	if (end - p > 10 && BEGINS(p, ",\"params\":")) {
 		ret->params.data = p + 10;
-		p = json_skip(ret->params.data, end, depth_max - 1);
-		if (!p || json_is_space(*ret->params.data))
-			return false;
+		p = take_usual_params(p + 10, end, depth_max - 1, ret_members);
+		if (!p)
+			return 0;
 		ret->params.size = (size_t)(p - ret->params.data);
 	}
-	return end - p == 1 && *p == '}';
+	return p < end && *p == '}' ? (size_t)(p + 1 - text.data) : 0;
 }
 
 /* A number whose digits before the exponent are all zero: what else stands there, a sign and a

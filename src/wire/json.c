@@ -130,8 +130,7 @@ static const char *skip_word(const char *p, const char *end, const char *word, s
 	return (size_t)(end - p) >= n && memcmp(p, word, n) == 0 ? p + n : NULL;
 }
 
-/* Anything but an array or an object. */
-static inline const char *skip_scalar(const char *p, const char *end)
+const char *json_skip_scalar(const char *p, const char *end)
 {
 	bool plain;
 
@@ -239,7 +238,7 @@ const char *json_skip(const char *p, const char *end, unsigned depth_max)
 			if (p && !empty)
 				continue;
 		} else {
-			p = c ? skip_scalar(p, end) : NULL;
+			p = c ? json_skip_scalar(p, end) : NULL;
 		}
 		if (p)
 			p = skip_between(&n, p, end);

@@ -38,6 +38,9 @@ enum json_kind {
  */
 const char *json_skip(const char *p, const char *end, unsigned depth_max);
 
+/* The same of a value that is neither an array nor an object, with no white space before it. */
+const char *json_skip_scalar(const char *p, const char *end);
+
 /* What a buffer holds; valid until it changes. */
 static inline struct kedge_span buf_span(const struct buf *b)
 {

@@ -207,25 +207,46 @@ static void test_written_otherwise(void **state)
 	}
 }
 
-/* Whether a message is usual, which it may be only where the long way finds the same in it. */
-static bool is_usual(const char *text, size_t size)
+static void assert_same_span(struct kedge_span a, struct kedge_span b)
 {
-	struct usual_request usual;
+	assert_ptr_equal(a.data, b.data);
+	assert_int_equal(a.size, b.size);
+}
+
+/* The size of a usual message at the front, in which the long way must find the same. */
+static size_t usual_size(const char *text, size_t size)
+{
+	struct members members = { .of = NULL };
+	struct kedge_request usual;
 	struct envelope e;
 
-	if (!envelope_scan_usual((struct kedge_span){ text, size }, 9, &usual))
-		return false;
+	size = envelope_scan_usual((struct kedge_span){ text, size }, 9, &usual, &members);
+	if (!size)
+		return 0;
 	assert_int_equal(envelope_scan((struct kedge_span){ text, size }, 9, &e), ENVELOPE_OK);
-	assert_ptr_equal(usual.id.data, e.members[MEMBER_ID].data);
-	assert_int_equal(usual.id.size, e.members[MEMBER_ID].size);
-	assert_ptr_equal(usual.method.data, e.members[MEMBER_METHOD].data);
-	assert_int_equal(usual.method.size, e.members[MEMBER_METHOD].size);
-	assert_ptr_equal(usual.params.data, e.members[MEMBER_PARAMS].data);
-	assert_int_equal(usual.params.size, e.members[MEMBER_PARAMS].size);
-	assert_true(envelope_id_counts(usual.id) && usual.method.size > 2);
+	assert_null(memchr(text, '\n', size));
+	assert_same_span(usual.id, e.members[MEMBER_ID]);
+	assert_ptr_equal(usual.method.data, e.members[MEMBER_METHOD].data + 1);
+	assert_int_equal(usual.method.size, e.members[MEMBER_METHOD].size - 2);
+	assert_same_span(usual.params, e.members[MEMBER_PARAMS]);
+	assert_true(envelope_id_counts(usual.id) && usual.method.size > 0);
 	for (int i = MEMBER_HEADERS; i < MEMBER_MAX_; i++)
 		assert_int_equal(e.members[i].size, 0);
-	return true;
+	assert_true(!members.of || members.of == usual.params.data);
+	return size;
+}
+
+/* Whether it is usual, all of it. What follows a message makes no difference to it. */
+static bool is_usual(const char *text, size_t size)
+{
+	size_t found = usual_size(text, size);
+	char more[256];
+
+	memcpy(more, text, size);
+	memset(more + size, '}', sizeof(more) - size);
+	if (found)
+		assert_int_equal(usual_size(more, sizeof(more)), found);
+	return found == size;
 }
 
 /* The short way takes nothing that the long one does not: each byte of a request is changed to
@@ -234,6 +255,8 @@ static void test_usual(void **state)
 {
 	static const char *const texts[] = {
 		"{\"id\":\"1\",\"method\":\"m\",\"params\":{\"v\":[1,\"x\"]}}",
+		"{\"id\":\"1\",\"method\":\"m\",\"params\":{\"a\":\"b\",\"c\":-1.5e3,\"a\":{\"d\":["
+		"]}}}",
 		"{\"id\":\"s:17\",\"method\":\"health\",\"params\":null}",
 		"{\"id\":\"0123456789abcde\",\"method\":\"a_method_of_1\"}",
 	};
@@ -244,17 +267,18 @@ static void test_usual(void **state)
 		char text[128], longer[129];
 
 		strcpy(text, texts[i]);
-		/* The longer strings of the last are too long for a word. */
-		assert_true(is_usual(text, size) || i == 2);
+		/* The strings of the last are too long for a word, and what is behind them too
+		 * short for a block. */
+		assert_true(is_usual(text, size) || i == ARRAY_SIZE(texts) - 1);
 		for (size_t n = 0; n < size; n++) {
-			assert_false(is_usual(text, n));
+			assert_int_equal(usual_size(text, n), 0);
 			for (int c = 1; c < 256; c++) {
 				text[n] = (char)c;
-				(void)is_usual(text, size);
+				(void)usual_size(text, size);
 				memcpy(longer, texts[i], n);
 				longer[n] = (char)c;
 				memcpy(longer + n + 1, texts[i] + n, size - n);
-				(void)is_usual(longer, size + 1);
+				(void)usual_size(longer, size + 1);
 			}
 			text[n] = texts[i][n];
 		}

@@ -45,15 +45,42 @@ static void same_span(struct kedge_span a, struct kedge_span b)
 	FUZZ_ASSERT(a.size == b.size && (!a.size || a.data == b.data));
 }
 
+/* Members that were noted are those that a second look finds, and all of them. */
+static void check_noted(struct kedge_span params, const struct members *noted)
+{
+	struct kedge_span name, value, found;
+	const char *at = NULL;
+	unsigned count = 0;
+
+	if (!noted->of)
+		return;
+	FUZZ_ASSERT(noted->of == params.data && noted->count <= MEMBERS_MAX);
+	for (; json_next_member(params, &at, &name, &value); count++) {
+		FUZZ_ASSERT(count < noted->count);
+		FUZZ_ASSERT(noted->at[count].name.data == name.data + 1 &&
+			    noted->at[count].name.size == name.size - 2);
+		same_span(noted->at[count].value, value);
+		found = members_find(noted, params,
+				     (struct kedge_span){ name.data + 1, name.size - 2 });
+		same_span(found, json_member_named(params, name.data + 1, name.size - 2));
+	}
+	FUZZ_ASSERT(count == noted->count);
+}
+
 /* What is taken by the short way says the same by the long one, and nothing more. */
 static void check_usual(struct kedge_span text, unsigned depth_max)
 {
-	struct usual_request usual;
+	struct members noted = { .of = NULL };
+	struct kedge_request usual;
 	struct envelope e;
 
-	if (!envelope_scan_usual(text, depth_max, &usual))
+	text.size = envelope_scan_usual(text, depth_max, &usual, &noted);
+	if (!text.size)
 		return;
 	FUZZ_ASSERT(envelope_scan(text, depth_max, &e) == ENVELOPE_OK);
+	FUZZ_ASSERT(!memchr(text.data, '\n', text.size));
+	usual.method.data--;
+	usual.method.size += 2;
 	for (int i = 0; i < MEMBER_MAX_; i++)
 		same_span(e.members[i], i == MEMBER_ID       ? usual.id
 					: i == MEMBER_METHOD ? usual.method
@@ -61,6 +88,7 @@ static void check_usual(struct kedge_span text, unsigned depth_max)
 							     : (struct kedge_span){ NULL, 0 });
 	FUZZ_ASSERT(envelope_id_counts(usual.id) && usual.method.size > 2);
 	FUZZ_ASSERT(!memchr(usual.method.data, '\\', usual.method.size));
+	check_noted(usual.params, &noted);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -67,10 +67,10 @@ void assistant_cache_set(const struct kedge_call *call, void *userdata)
 
 	params_init_optional(&p, call);
 	params_take(&p, "body");
-	value = json_member(p.object, "data");
+	value = params_member(&p, "data");
 	if (p.object.size && !value.size)
 		params_note(&p, "data", "invalid_type", "expected a value, received undefined");
-	if (json_member(p.object, "key").size)
+	if (params_member(&p, "key").size)
 		(void)params_string(&p, "key", PARAMS_NOT_EMPTY, &given, &size);
 	(void)params_integer(&p, "ttl_ms", PARAMS_OPTIONAL, 1, TTL_MAX_MS, &ttl_ms);
 	if (!params_refused(&p, call)) {

@@ -45,12 +45,12 @@ void assistant_echo_error(const struct kedge_call *call, void *userdata)
 	params_init_optional(&p, call);
 	(void)params_string(&p, "error", PARAMS_NOT_EMPTY, &text, &text_size);
 	(void)params_integer(&p, "statusCode", PARAMS_REQUIRED, 400, 599, &status);
-	if (json_member(p.object, "errorCode").size &&
+	if (params_member(&p, "errorCode").size &&
 	    params_string(&p, "errorCode", PARAMS_NOT_EMPTY, &code, &code_size) &&
 	    !is_code(code, code_size))
 		params_note(&p, "errorCode", "invalid_format",
 			    "expected at most 64 letters, digits, '_', '-' or '.'");
-	error.details = json_member(p.object, "errorDetails");
+	error.details = params_member(&p, "errorDetails");
 	if (!params_refused(&p, call)) {
 		error.text = (struct kedge_span){ text, text_size };
 		error.status = (int)status;
@@ -232,7 +232,7 @@ static void start_stream(struct assistant *a, const struct kedge_call *call,
 
 static struct kedge_span take_chunks(struct params *p)
 {
-	struct kedge_span chunks = json_member(p->object, "chunks"), value;
+	struct kedge_span chunks = params_member(p, "chunks"), value;
 	const char *at = NULL;
 
 	if (json_kind(chunks) != JSON_ARRAY && p->object.size)

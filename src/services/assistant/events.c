@@ -110,7 +110,7 @@ void assistant_events_cancelled(struct kedge_server *server, struct kedge_later 
 
 static bool take_flag(struct params *p, const char *name)
 {
-	struct kedge_span value = json_member(p->object, name);
+	struct kedge_span value = params_member(p, name);
 
 	if (json_kind(value) == JSON_TRUE || json_string_is(value, "true") ||
 	    json_string_is(value, "1") || json_string_is(value, ""))
@@ -123,7 +123,7 @@ static bool take_flag(struct params *p, const char *name)
 
 static void take_since(struct params *p, int64_t *ret)
 {
-	struct kedge_span value = json_member(p->object, "since"), digits;
+	struct kedge_span value = params_member(p, "since"), digits;
 
 	if (json_kind(value) != JSON_STRING) {
 		(void)params_integer(p, "since", PARAMS_OPTIONAL, 0, INT64_MAX, ret);
@@ -165,7 +165,7 @@ void assistant_sockets_events(const struct kedge_call *call, void *userdata)
 	struct params p;
 
 	params_init_optional(&p, call);
-	if (json_member(p.object, "queryParams").size)
+	if (params_member(&p, "queryParams").size)
 		params_take(&p, "queryParams");
 	f.follow = take_flag(&p, "follow");
 	take_since(&p, &f.since_ms);

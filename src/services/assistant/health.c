@@ -55,9 +55,9 @@ void assistant_sockets_status(const struct kedge_call *call, void *userdata)
 	size_t size;
 
 	params_init_optional(&p, call);
-	if (json_member(p.object, "queryParams").size)
+	if (params_member(&p, "queryParams").size)
 		params_take(&p, "queryParams");
-	if (json_member(p.object, "path").size)
+	if (params_member(&p, "path").size)
 		(void)params_string(&p, "path", PARAMS_NOT_EMPTY, &path, &size);
 	if (!params_refused(&p, call))
 		service_reply(call, &b, ledger_append_status(&b, a->context.shared->ledger, path));

@@ -102,7 +102,7 @@ void dispatch_tool(const struct kedge_call *call, void *userdata)
 	tool = registries_find_tool(skill, name, size);
 	r = buf_append(&ask_params, "{", 1);
 	if (r == 0)
-		r = json_append_member(&ask_params, "name", json_member(params.object, "name"));
+		r = json_append_member(&ask_params, "name", params_member(&params, "name"));
 	if (r == 0)
 		r = json_append_member(&ask_params, "input", input);
 	if (r == 0)

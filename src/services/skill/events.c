@@ -102,7 +102,7 @@ static void read_event(struct params *p, struct event *ret)
 	ret->message = params_object(p, "message", PARAMS_REQUIRED);
 	if (params_string(p, "conversationId", PARAMS_MAY_BE_ABSENT, &ret->conversation,
 			  &ret->conversation_size))
-		ret->conversation_json = json_member(p->object, "conversationId");
+		ret->conversation_json = params_member(p, "conversationId");
 }
 
 /* {"id","conversationId"?,"emittedAt","message"} */
@@ -230,7 +230,7 @@ void events_publish(const struct kedge_call *call, void *userdata)
 	params_init(&params, call);
 	if (params.object.size) {
 		outer = params_enter(&params, (struct params_step){ .name = "event" },
-				     json_member(params.object, "event"));
+				     params_member(&params, "event"));
 		read_event(&params, &event);
 		params_leave(&params, outer);
 	}
@@ -368,7 +368,7 @@ void events_subscribe(const struct kedge_call *call, void *userdata)
 	params_init(&params, call);
 	if (params.object.size) {
 		outer = params_enter(&params, (struct params_step){ .name = "filter" },
-				     json_member(params.object, "filter"));
+				     params_member(&params, "filter"));
 		(void)params_string(&params, "conversationId", PARAMS_MAY_BE_ABSENT, &conversation,
 				    &size);
 		params_leave(&params, outer);

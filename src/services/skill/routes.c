@@ -152,8 +152,7 @@ void routes_register(const struct kedge_call *call, void *userdata)
 	} else {
 		skill_reply(call, &reply,
 			    add_route(skill, client, pattern,
-				      json_member(params.object, "patternSource"), methods,
-				      &reply));
+				      params_member(&params, "patternSource"), methods, &reply));
 	}
 	params_deinit(&params);
 }
