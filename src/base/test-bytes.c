@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 
-#define SIZE_MAX_HERE 70
+#define SIZE_MAX_HERE 200
 
 static void fill(char *to, size_t size)
 {
