@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/path.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "guard/engine.h"
@@ -114,23 +115,6 @@ struct kedge_guard *kedge_guard_free(struct kedge_guard *guard)
 	return NULL;
 }
 
-static int check_path(const char *path, struct kedge_error *error)
-{
-	const char *name = path ? strrchr(path, '/') : NULL;
-
-	if (!path || !*path)
-		return error_set(error, -EINVAL, "the path of the socket is empty");
-	if (path[0] != '/')
-		return error_set(error, -EINVAL, "the path %s is relative: give it from /", path);
-	if (strlen(path) >= PATH_MAX)
-		return error_set(error, -ENAMETOOLONG,
-				 "the path has %zu bytes, of which %d are allowed", strlen(path),
-				 PATH_MAX - 1);
-	if (!name[1] || strcmp(name, "/.") == 0 || strcmp(name, "/..") == 0)
-		return error_set(error, -EINVAL, "the path %s ends in no name", path);
-	return 0;
-}
-
 static int check_listen_options(const struct kedge_listen_options *o, struct kedge_error *error)
 {
 	if ((unsigned)o->type > KEDGE_SOCKET_DATAGRAM)
@@ -175,7 +159,7 @@ static int add(struct kedge_guard *guard, const char *path,
 
 	if (is_foreign(guard))
 		return error_set(error, -ESTALE, "the guard belongs to the parent process");
-	r = check_path(path, error);
+	r = path_check(path, error);
 	if (r < 0)
 		return r;
 	if (copy_options(&o, sizeof(o), options, options ? options->size : 0) < 0)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/path.h"
 #include "api/tended.h"
 #include "base/error.h"
 #include "sys/mounts.h"
@@ -18,22 +19,15 @@ static const char *who_may(void)
 
 static int check_path(const struct tender *t, const char *path, struct kedge_error *error)
 {
-	const char *name = strrchr(path, '/');
+	int r;
 
 	if (path[0] == '@')
 		return error_set(error, -EAFNOSUPPORT,
 				 "%s is abstract: it has no path that could be lost", path);
-	if (path[0] != '/')
-		return error_set(error, -EINVAL, "the path '%s' is relative: give it from /", path);
-	if (strlen(path) >= PATH_MAX)
-		return error_set(error, -ENAMETOOLONG,
-				 "the path has %zu bytes, of which %d are allowed", strlen(path),
-				 PATH_MAX - 1);
-	if (!name[1] || strcmp(name, "/.") == 0 || strcmp(name, "/..") == 0)
-		return error_set(error, -EINVAL, "the path %s ends in no name", path);
-	if (tender_find(t, path))
-		return error_set(error, -EEXIST, "%s is given twice", path);
-	return 0;
+	r = path_check(path, error);
+	if (r == 0 && tender_find(t, path))
+		r = error_set(error, -EEXIST, "%s is given twice", path);
+	return r;
 }
 
 /* Anchors are on another mount than this path: keep its own beside it. */
