@@ -12,10 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BYTES_INLINE static inline __attribute__((always_inline))
+#include "base/hot.h"
 
 /* N to 2 N bytes. */
-BYTES_INLINE void bytes_copy_ends(char *to, const char *from, size_t size, size_t n)
+HOT_INLINE void bytes_copy_ends(char *to, const char *from, size_t size, size_t n)
 {
 	char back[16];
 
@@ -25,7 +25,7 @@ BYTES_INLINE void bytes_copy_ends(char *to, const char *from, size_t size, size_
 }
 
 /* More than 16 bytes, sixteen at a time. */
-BYTES_INLINE void bytes_copy_blocks(char *to, const char *from, size_t size)
+HOT_INLINE void bytes_copy_blocks(char *to, const char *from, size_t size)
 {
 	for (size_t i = 0; i < size - 16; i += 16)
 		memcpy(to + i, from + i, 16);
@@ -33,7 +33,7 @@ BYTES_INLINE void bytes_copy_blocks(char *to, const char *from, size_t size)
 }
 
 /* One, two or three bytes. */
-BYTES_INLINE void bytes_copy_few(char *to, const char *from, size_t size)
+HOT_INLINE void bytes_copy_few(char *to, const char *from, size_t size)
 {
 	char middle = from[size / 2], last = from[size - 1];
 

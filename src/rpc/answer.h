@@ -17,8 +17,8 @@
 
 /* {"id":ID,"result":RESULT}, the result in @count parts; where all of them are empty the
  * member is left out. Inline, for nearly every answer goes through here. */
-BYTES_INLINE int answer_parts(struct buf *b, struct kedge_span id, const struct kedge_span *parts,
-			      size_t count)
+HOT_INLINE int answer_parts(struct buf *b, struct kedge_span id, const struct kedge_span *parts,
+			    size_t count)
 {
 	size_t size = 0;
 	char *to;

@@ -7,14 +7,15 @@
 #include <errno.h>
 
 #include "base/debug.h"
+#include "base/hot.h"
 #include "rpc/conn-internal.h"
 
 /* Optimisers that see eight callers make a function of it again. Without one a function is what
  * it is to be: each branch is there once, and is counted once. */
 #ifdef __OPTIMIZE__
-#define OUTPUT_INLINE static inline __attribute__((always_inline))
+#define HOT_INLINE static inline __attribute__((always_inline))
 #else
-#define OUTPUT_INLINE static inline
+#define HOT_INLINE static inline
 #endif
 
 /* A message on its way out: append its text to @to. */
@@ -37,7 +38,7 @@ static inline size_t output_waiting(const struct kedge_conn *conn)
 void output_begins(struct kedge_conn *conn);
 
 /* Something was appended to the output, which had @before bytes. Return: as message_end(). */
-OUTPUT_INLINE int output_appended(struct kedge_conn *conn, size_t before)
+HOT_INLINE int output_appended(struct kedge_conn *conn, size_t before)
 {
 	if (output_waiting(conn) > conn->limits.output_bytes_max)
 		return conn_die(conn, -ENOBUFS);
@@ -47,7 +48,7 @@ OUTPUT_INLINE int output_appended(struct kedge_conn *conn, size_t before)
 }
 
 /* Chunks carry no id: while a stream is open everything else goes behind it. */
-OUTPUT_INLINE struct message message_begin(struct kedge_conn *conn)
+HOT_INLINE struct message message_begin(struct kedge_conn *conn)
 {
 	struct buf *to = conn->open ? &conn->behind : &conn->out;
 	struct message m = { .to = to, .before = buf_size(to) };
@@ -64,7 +65,7 @@ OUTPUT_INLINE struct message message_begin(struct kedge_conn *conn)
 }
 
 /* Close the message off: a length in front of it, or a newline behind it. */
-OUTPUT_INLINE int message_seal(struct kedge_conn *conn, const struct message *m)
+HOT_INLINE int message_seal(struct kedge_conn *conn, const struct message *m)
 {
 	size_t size = buf_size(m->to) - m->before;
 
@@ -83,7 +84,7 @@ OUTPUT_INLINE int message_seal(struct kedge_conn *conn, const struct message *m)
 }
 
 /* @r: how appending went. Return: 0; -ENOMEM, -ENOBUFS: the connection is finished. */
-OUTPUT_INLINE int message_end(struct kedge_conn *conn, const struct message *m, int r)
+HOT_INLINE int message_end(struct kedge_conn *conn, const struct message *m, int r)
 {
 	/* Who begins a message has looked. */
 	debug_assert(!conn->dead);

@@ -40,8 +40,7 @@ static void refuse_reserved(struct kedge_conn *conn, struct kedge_span id)
 	request_refuse(conn, id, text, 400);
 }
 
-static inline __attribute__((always_inline)) void dispatch(struct kedge_conn *conn,
-							   struct kedge_request *request)
+HOT_INLINE void dispatch(struct kedge_conn *conn, struct kedge_request *request)
 {
 	struct ticket_slot *slot = tickets_take(&conn->tickets, request->id);
 

@@ -101,6 +101,24 @@ static void test_rows(void **state)
 		}
 }
 
+/* The end of a line may come later than all before it. */
+static void test_late_newline(void **state)
+{
+	struct peer p = { .upload = KEDGE_UPLOAD_COLLECT };
+	struct kedge_conn_options options = peer_options(&p, KEDGE_PROTOCOL_LINES);
+
+	(void)state;
+	peer_open(&p, &options);
+	peer_feed_text(&p, rows[0].request);
+	peer_expect_text(&p, "");
+	peer_feed_text(&p, "\n");
+	peer_expect_text(&p, ANSWER("\"x\"") "\n");
+	peer_feed_text(&p, rows[0].request);
+	peer_feed_text(&p, " x\n");
+	peer_expect_text(&p, BAD_JSON "\n");
+	peer_close(&p);
+}
+
 /* What was noted of one request is forgotten with it: the next lies where it was. */
 static void test_stale(void **state)
 {
@@ -200,9 +218,9 @@ static void test_frame_length(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),         cmocka_unit_test(test_stale),
-		cmocka_unit_test(test_newline),      cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_frame_length),
+		cmocka_unit_test(test_rows),  cmocka_unit_test(test_late_newline),
+		cmocka_unit_test(test_stale), cmocka_unit_test(test_newline),
+		cmocka_unit_test(test_limit), cmocka_unit_test(test_frame_length),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

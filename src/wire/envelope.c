@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/hot.h"
 #include "wire/plain.h"
 
 #define NAME(text, member)                                                                         \
@@ -158,9 +159,8 @@ enum envelope_verdict envelope_scan(struct kedge_span text, unsigned depth_max,
 
 /* @before, and what is left of a short string that is not empty; @ret: without its quotes.
  * Return: behind it, or NULL. */
-static inline __attribute__((always_inline)) const char *
-take_usual_string(const char *p, const char *end, const char *before, size_t size,
-		  struct kedge_span *ret)
+HOT_INLINE const char *take_usual_string(const char *p, const char *end, const char *before,
+					 size_t size, struct kedge_span *ret)
 {
 	uint64_t mask;
 

@@ -118,6 +118,15 @@ static void test_depth(void **state)
 	assert_non_null(m.of);
 }
 
+static void as_skip(const char *text, size_t size)
+{
+	struct members m;
+
+	if (!json_is_space(text[0]))
+		assert_ptr_equal(members_skip(text, text + size, 9, &m),
+				 json_skip(text, text + size, 9));
+}
+
 /* Each byte is changed to each other, and the text is cut everywhere: what is valid, and where
  * it ends, is as json_skip() has it. */
 static void test_as_skip(void **state)
@@ -132,17 +141,14 @@ static void test_as_skip(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		for (size_t size = 1; size <= strlen(texts[i]); size++) {
 			char *text = copy(texts[i], size);
+			/* Of what is cut off one change is enough. */
 			int first = size == strlen(texts[i]) ? 1 : 255;
 
+			as_skip(text, size);
 			for (size_t n = 0; n < size; n++) {
 				for (int c = first; c < 256; c++) {
-					struct members m;
-
 					text[n] = (char)c;
-					if (n == 0 && json_is_space(text[0]))
-						continue;
-					assert_ptr_equal(members_skip(text, text + size, 9, &m),
-							 json_skip(text, text + size, 9));
+					as_skip(text, size);
 				}
 				text[n] = texts[i][n];
 			}
