@@ -121,7 +121,7 @@ static int open_handles(struct kedge_server *s)
 	if (r < 0)
 		return r;
 	s->async.data = s->accept_timer.data = s->stop_timer.data = s;
-	s->timing_timer.data = s->prepare.data = s;
+	s->timing_timer.data = s->prepare.data = s->idle.data = s;
 	server_handle_opened(s);
 	uv_unref((uv_handle_t *)&s->async);
 	(void)uv_timer_init(s->loop, &s->accept_timer);
@@ -134,6 +134,9 @@ static int open_handles(struct kedge_server *s)
 	(void)uv_prepare_init(s->loop, &s->prepare);
 	server_handle_opened(s);
 	uv_unref((uv_handle_t *)&s->prepare);
+	(void)uv_idle_init(s->loop, &s->idle);
+	server_handle_opened(s);
+	uv_unref((uv_handle_t *)&s->idle);
 	return 0;
 }
 
@@ -146,6 +149,7 @@ static void close_handles(struct kedge_server *s)
 	uv_close((uv_handle_t *)&s->stop_timer, on_closed);
 	uv_close((uv_handle_t *)&s->timing_timer, on_closed);
 	uv_close((uv_handle_t *)&s->prepare, on_closed);
+	uv_close((uv_handle_t *)&s->idle, on_closed);
 }
 
 static int server_open(struct kedge_server *s)

@@ -81,11 +81,13 @@ struct kedge_server {
 	struct list clients, doors, dirty;
 	struct map by_id; /* client id -> struct client */
 	size_t client_count;
-	unsigned answered; /* clients that were read from, and not flushed since */
+	unsigned answered;   /* clients that were read from, and not flushed since */
+	unsigned looked_for; /* ... when it was last looked whether there are more */
 	uint64_t client_serial;
 	struct kedge_conn_spares *spares; /* of all the clients */
 	struct kedge_server_stats stats;
 	uv_prepare_t prepare; /* runs before the loop sleeps, while somebody is dirty */
+	uv_idle_t idle;       /* the loop is not to sleep: it is looked for more clients */
 
 	struct kedge_guard *guard;
 	uv_poll_t guard_poll;

@@ -10,14 +10,6 @@
 #include "base/hot.h"
 #include "rpc/conn-internal.h"
 
-/* Optimisers that see eight callers make a function of it again. Without one a function is what
- * it is to be: each branch is there once, and is counted once. */
-#ifdef __OPTIMIZE__
-#define HOT_INLINE static inline __attribute__((always_inline))
-#else
-#define HOT_INLINE static inline
-#endif
-
 /* A message on its way out: append its text to @to. */
 struct message {
 	struct buf *to;
