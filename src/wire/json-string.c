@@ -144,18 +144,18 @@ static bool reader_starts(struct reader *r, const char *text, size_t n)
 	return true;
 }
 
-bool json_string_is(struct kedge_span string, const char *text)
+bool json_string_says(struct kedge_span string, struct kedge_span text)
 {
-	size_t n = strlen(text);
 	struct reader r;
 
 	if (json_kind(string) != JSON_STRING)
 		return false;
 	/* As a rule there are no escapes. */
-	if (string.size - 2 == n && memcmp(string.data + 1, text, n) == 0)
-		return !memchr(text, '\\', n);
+	if (string.size - 2 == text.size && memcmp(string.data + 1, text.data, text.size) == 0)
+		return !memchr(text.data, '\\', text.size);
 	r = read_string(string);
-	return string.size - 2 > n && reader_starts(&r, text, n) && reader_next(&r) == READER_END;
+	return string.size - 2 > text.size && reader_starts(&r, text.data, text.size) &&
+	       reader_next(&r) == READER_END;
 }
 
 bool json_string_starts(struct kedge_span value, const char *ascii)

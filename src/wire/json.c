@@ -353,14 +353,15 @@ bool json_next_element(struct kedge_span array, const char **at, struct kedge_sp
 }
 
 /* A name without escapes says what it looks like. */
-static inline bool name_is(struct kedge_span key, bool plain, const char *name, size_t size)
+static inline bool name_is(struct kedge_span key, bool plain, struct kedge_span name)
 {
 	if (plain)
-		return key.size == size + 2 && bytes_are_equal(key.data + 1, name, size);
-	return json_string_is(key, name);
+		return key.size == name.size + 2 &&
+		       bytes_are_equal(key.data + 1, name.data, name.size);
+	return json_string_says(key, name);
 }
 
-struct kedge_span json_member_named(struct kedge_span object, const char *name, size_t size)
+struct kedge_span json_member_named(struct kedge_span object, struct kedge_span name)
 {
 	struct kedge_span found = { NULL, 0 }, key, value;
 	const char *end, *p;
@@ -372,7 +373,7 @@ struct kedge_span json_member_named(struct kedge_span object, const char *name, 
 	for (p = next_item(object, NULL); p; p = next_item(object, p)) {
 		p = take_name(p, end, &key, &plain);
 		p = take_value(p, end, &value);
-		if (name_is(key, plain, name, size))
+		if (name_is(key, plain, name))
 			found = value;
 	}
 	return found;

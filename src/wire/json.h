@@ -98,17 +98,21 @@ bool json_next_member(struct kedge_span object, const char **at, struct kedge_sp
 /* The same for the elements of an array. */
 bool json_next_element(struct kedge_span array, const char **at, struct kedge_span *ret_value);
 
-/* The last member called @name, of which the length is known, or an absent span. @object may be
- * of any kind. */
-struct kedge_span json_member_named(struct kedge_span object, const char *name, size_t size);
+/* The last member called @name, or an absent span. @object may be of any kind. */
+struct kedge_span json_member_named(struct kedge_span object, struct kedge_span name);
 
 static inline struct kedge_span json_member(struct kedge_span object, const char *name)
 {
-	return json_member_named(object, name, strlen(name));
+	return json_member_named(object, kedge_span(name));
 }
 
 /* Whether a string (with quotes, maybe with escapes) says @text. */
-bool json_string_is(struct kedge_span string, const char *text);
+bool json_string_says(struct kedge_span string, struct kedge_span text);
+
+static inline bool json_string_is(struct kedge_span string, const char *text)
+{
+	return json_string_says(string, kedge_span(text));
+}
 
 /* Whether a value is a string that begins with @ascii. */
 bool json_string_starts(struct kedge_span value, const char *ascii);

@@ -37,7 +37,7 @@ static inline struct kedge_span members_find(const struct members *m, struct ked
 					     struct kedge_span name)
 {
 	if (!m->of || m->of != object.data)
-		return json_member_named(object, name.data, name.size);
+		return json_member_named(object, name);
 	/* Of members with one name the last counts. */
 	for (unsigned i = m->count; i-- > 0;)
 		if (m->at[i].name.size == name.size &&

@@ -98,6 +98,10 @@ static void test_find(void **state)
 		expect_member(both[i], object, "b", NULL);
 		expect_member(both[i], object, "c", NULL);
 	}
+	/* A name is as long as it says, and no NUL need follow it. */
+	assert_int_equal(members_find(&noted, object, (struct kedge_span){ "bbb", 2 }).size, 7);
+	object = kedge_span("{\"\\u0062b\":17}");
+	assert_int_equal(members_find(&noted, object, (struct kedge_span){ "bbb", 2 }).size, 2);
 	/* Of another object nothing was noted, nor of what is no object. */
 	expect_member(&noted, (struct kedge_span){ "{\"a\":7}", 7 }, "a", "7");
 	expect_member(&noted, (struct kedge_span){ "[1]", 3 }, "a", NULL);
