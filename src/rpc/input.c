@@ -71,7 +71,7 @@ static bool step_usual_line(struct kedge_conn *conn)
 	size_t size = 0;
 
 	/* Looked at once only: of a line that comes in pieces the end is looked for. */
-	if (!in->searched && !in->skipping)
+	if (buf_size(&in->buf) && !in->searched && !in->skipping)
 		size = request_take_line(conn, buf_span(&in->buf));
 	if (size)
 		consume(conn, size + 1);
