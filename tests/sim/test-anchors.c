@@ -205,6 +205,15 @@ static void test_a_lock_that_does_not_stay(void **state)
 	steps_refused(PATH, -ENOENT, 0);
 }
 
+/* Whoever holds it guards the path, whether or not it listens just then. */
+static void test_a_lock_that_another_holds(void **state)
+{
+	(void)state;
+	steps_begin(NULL);
+	steps_upset((struct upset[]){ { "lock_open", .error = -EWOULDBLOCK }, { 0 } });
+	steps_refused(PATH, -EADDRINUSE, 0);
+}
+
 static void test_a_lock_is_taken_once(void **state)
 {
 	struct guarded *g;
@@ -239,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_an_anchor_directory_is_left_where_it_cannot_be_seen),
 		cmocka_unit_test(test_same_anchor_directories),
 		cmocka_unit_test(test_a_lock_that_does_not_stay),
+		cmocka_unit_test(test_a_lock_that_another_holds),
 		cmocka_unit_test(test_a_lock_is_taken_once),
 	};
 
