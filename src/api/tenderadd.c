@@ -40,7 +40,7 @@ static int anchor_beside(struct guarded *g)
 	g->place->anchors_beside = true;
 	r = place_open_anchors(g->place, e->ports, NULL);
 	if (r == 0)
-		r = guarded_lock(g, NULL);
+		r = guarded_lock(g);
 	guarded_look(g, &look);
 	return r < 0 ? r : guarded_act(g, ACTION_ANCHOR, &look);
 }

@@ -92,7 +92,7 @@ static int act_rebind(struct guarded *g, const struct look *look)
 
 	(void)look;
 	if (g->place->anchors && g->lock_home != g->place->anchors)
-		r = guarded_lock(g, NULL);
+		r = guarded_lock(g);
 	/* Somebody else guards the path in its new place: then it is theirs. */
 	if (r == -EWOULDBLOCK)
 		return -EADDRINUSE;
@@ -225,7 +225,7 @@ static int act_lock(struct guarded *g, const struct look *look)
 	if (!g->place->anchors)
 		r = place_open_anchors(g->place, e->ports, e->options.anchor_dir);
 	if (r == 0)
-		r = guarded_lock(g, NULL);
+		r = guarded_lock(g);
 	/* The anchor directory itself may be what was removed. */
 	return r == -ENOENT && renew_anchors(g) ? -EAGAIN : r;
 }

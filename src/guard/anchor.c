@@ -254,41 +254,46 @@ int anchor_sweep_name(const struct guard_ports *p, int dir, const char *name)
 	return sweep_owned(p, dir, name, p->uid(p->ctx));
 }
 
-/* Remove what is stale of one generation. */
+/* Remove what is stale, or the guarded listener's, of one generation. */
 static void sweep_generation(struct anchor_dir *a, const char *place, const char *socket,
-			     uint64_t generation, const char *ending)
+			     uint64_t generation, const char *ending, struct sweep *sweep)
 {
 	const struct guard_ports *p = a->ports;
 	char suffix[ANCHOR_SUFFIX_MAX + 1];
+	struct anchor_name name;
 	/* The superuser gives sockets away, and nobody else can have put them here. */
 	uint32_t owner = p->uid(p->ctx) == 0 ? ANY_OWNER : p->uid(p->ctx);
 
 	(void)snprintf(suffix, sizeof(suffix), "%" PRIu64 "%s", generation, ending);
-	(void)sweep_owned(p, a->fd, anchor_name(a, place, socket, suffix).text, owner);
+	name = anchor_name(a, place, socket, suffix);
+	if (sweep->own && anchor_remove(a, name.text, sweep->own) == 0)
+		return;
+	if (sweep_owned(p, a->fd, name.text, owner) == -EADDRINUSE &&
+	    generation < sweep->lowest_left)
+		sweep->lowest_left = generation;
 }
 
 /* The note says which generations there may be: no need to list a large directory. */
-static uint64_t sweep_noted(struct anchor_dir *a, const char *place, const char *socket,
-			    const struct lock_note *note)
+static void sweep_noted(struct anchor_dir *a, const char *place, const char *socket,
+			struct sweep *sweep)
 {
-	for (uint64_t g = note->low; g <= note->high; g++) {
-		sweep_generation(a, place, socket, g, "");
-		sweep_generation(a, place, socket, g, ".out");
+	for (uint64_t g = sweep->note.low; g <= sweep->note.high; g++) {
+		sweep_generation(a, place, socket, g, "", sweep);
+		sweep_generation(a, place, socket, g, ".out", sweep);
 	}
-	return note->high;
+	sweep->highest = sweep->note.high;
 }
 
-static uint64_t sweep_listed(struct anchor_dir *a, const char *place, const char *socket)
+static void sweep_listed(struct anchor_dir *a, const char *place, const char *socket,
+			 struct sweep *sweep)
 {
 	struct anchor_name prefix = anchor_name(a, place, socket, "");
-	uint64_t highest = 0;
 
 	for (const struct leftover *l = leftovers_of(a->leftovers, prefix.text); l; l = l->next) {
-		if (l->generation > highest)
-			highest = l->generation;
-		sweep_generation(a, place, socket, l->generation, l->suffix);
+		if (l->generation > sweep->highest)
+			sweep->highest = l->generation;
+		sweep_generation(a, place, socket, l->generation, l->suffix, sweep);
 	}
-	return highest;
 }
 
 static bool note_believed(const struct lock_note *note)
@@ -310,10 +315,12 @@ static int list_leftovers(struct anchor_dir *a)
 	return leftovers_list(&a->leftovers, a->ports, a->fd);
 }
 
-uint64_t anchor_sweep(struct anchor_dir *a, const char *place, const char *socket,
-		      const struct lock_note *note)
+void anchor_sweep(struct anchor_dir *a, const char *place, const char *socket, struct sweep *sweep)
 {
-	if (note_believed(note))
-		return sweep_noted(a, place, socket, note);
-	return list_leftovers(a) < 0 ? 0 : sweep_listed(a, place, socket);
+	sweep->highest = 0;
+	sweep->lowest_left = UINT64_MAX;
+	if (note_believed(&sweep->note))
+		sweep_noted(a, place, socket, sweep);
+	else if (list_leftovers(a) == 0)
+		sweep_listed(a, place, socket, sweep);
 }

@@ -82,17 +82,21 @@ int anchor_lock(struct anchor_dir *a, const char *place, const char *socket,
 /* Remove the lock file, if it is still the one we hold, and let go of the lock. */
 void anchor_unlock(struct anchor_dir *a, const char *place, const char *socket, int lock);
 
+struct sweep {
+	struct lock_note note;  /* what the lock file said */
+	const struct node *own; /* the listener that is guarded now; NULL: none yet */
+	/* Results. */
+	uint64_t highest;     /* generation that there may have been: new ones begin above it */
+	uint64_t lowest_left; /* above the highest: nothing is left */
+};
+
 /**
  * anchor_sweep() - remove the anchors that a crashed predecessor left behind
- * @note: what its lock file said
  *
- * Under the lock of the path. Only sockets of ours that nobody listens on are
- * removed; what somebody moved in there, or still listens on, is left.
- *
- * Return: the highest generation met, so that new ones begin above it.
+ * Under the lock of the path. Only sockets of ours that nobody listens on are removed, and names
+ * of @sweep->own; what somebody moved in there, or still listens on, is left.
  */
-uint64_t anchor_sweep(struct anchor_dir *a, const char *place, const char *socket,
-		      const struct lock_note *note);
+void anchor_sweep(struct anchor_dir *a, const char *place, const char *socket, struct sweep *sweep);
 
 /* Free what is kept of the last listing: the next sweep that needs one lists anew. */
 void anchor_dir_forget_listing(struct anchor_dir *a);

@@ -67,7 +67,9 @@ struct guarded {
 	uint32_t retired_count;
 	uint64_t generation; /* of the newest listener; counts up at each start, re-bind, stop */
 	uint64_t noted;      /* the highest that the lock's note covers */
-	int lock;            /* -EBADF: not held */
+	/* By whoever was killed, and not to be taken away yet. known: there are such anchors. */
+	struct lock_note left;
+	int lock; /* -EBADF: not held */
 	struct anchor_dir *lock_home;
 	struct watcher stranger; /* the inode of whoever displaced us */
 
@@ -221,8 +223,8 @@ void publish_unmount(struct guarded *g, struct listener *l);
  * publish_is_noted() - whether the mount at a path is the one that a killed guard made
  * @note: what its lock file said
  *
- * A number alone proves it: no other mount has had it since the machine was started, and the
- * note is of this run. Where the kernel gives no such numbers no mount is ours.
+ * A number alone proves it: no other mount has had it since the machine was started, and a note
+ * that is known is of this run. Where the kernel gives no such numbers no mount is ours.
  */
 bool publish_is_noted(const struct guard_ports *ports, int dir, const char *name,
 		      const struct lock_note *note);
@@ -258,14 +260,26 @@ int guarded_clear(struct guarded *g, int dir);
 /* In a child of fork(): close descriptors, free, touch no file. */
 void guarded_abandon(struct guarded *g);
 
+/* lock.c */
+
 /* Whether somebody has removed the lock's file: then another guard may lock a new one. */
 bool guarded_lost_lock(const struct guarded *g);
 
-/* Take the lock in the place's present anchor directory. @ret_note may be NULL; what the one
- * before had noted is written there where the lock is taken anew. Return: 0 or -errno. */
-int guarded_lock(struct guarded *g, struct lock_note *ret_note);
+/* Take the lock in the place's present anchor directory, and sweep what whoever had it before left
+ * there. Return: 0 or -errno. */
+int guarded_lock(struct guarded *g);
 
-/* Note in the lock file which generations may have left anchors. */
+/* Let go of the lock, and remove its file, unless that tells of a mount which is still there. */
+void guarded_unlock(struct guarded *g);
+
+/* Remove names that the current listener has of guards before this one, which were killed while it
+ * lived: an adopted one outlives them. Before it has an anchor of ours, or right after. */
+void guarded_sweep_own(struct guarded *g);
+
+/* Whether a mount keeps the path that one of us made who is gone. */
+bool guarded_left_mount(const struct guarded *g);
+
+/* Note in the lock file which generations may have left anchors, and what mount keeps the path. */
 void guarded_note(struct guarded *g);
 
 /* The next number for a private name, covered by the note before it is used. */

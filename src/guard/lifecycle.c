@@ -16,90 +16,8 @@
 /* Others that end or start at the same moment may get in between, so often. */
 #define START_TRIES 8
 
-/* Generations that a note in the lock file covers beyond the newest. */
-#define NOTE_AHEAD 64
-
-void guarded_note(struct guarded *g)
-{
-	const struct guard_ports *p = g->engine->ports;
-	struct lock_note note = { .low = g->generation, .high = g->generation + NOTE_AHEAD };
-
-	if (g->lock < 0)
-		return;
-	if (g->current && g->current->mounts) {
-		note.mount_id = g->current->mount_id;
-		note.mount_point = g->current->mount_point.inode;
-	}
-	if (g->current && g->current->generation < note.low)
-		note.low = g->current->generation;
-	/* In no order: one that was retired may be current again. */
-	list_for_each (it, &g->retired) {
-		uint64_t generation = list_entry(it, struct listener, link)->generation;
-
-		if (generation < note.low)
-			note.low = generation;
-	}
-	if (p->lock_write(p->ctx, g->lock, &note) == 0)
-		g->noted = note.high;
-}
-
-uint64_t guarded_next_generation(struct guarded *g)
-{
-	if (++g->generation > g->noted)
-		guarded_note(g);
-	return g->generation;
-}
-
-static void drop_lock(struct guarded *g)
-{
-	if (g->lock >= 0)
-		anchor_unlock(g->lock_home, g->place->path, g->name, g->lock);
-	g->lock = -EBADF;
-	g->noted = 0;
-	g->lock_home = anchor_dir_unref(g->lock_home);
-}
-
-bool guarded_lost_lock(const struct guarded *g)
-{
-	const struct guard_ports *p = g->engine->ports;
-	struct node held;
-
-	return g->lock >= 0 && p->stat_fd(p->ctx, g->lock, &held) == 0 && held.nlink == 0;
-}
-
-int guarded_lock(struct guarded *g, struct lock_note *ret_note)
-{
-	struct anchor_dir *home = g->place->anchors;
-	bool lost = guarded_lost_lock(g);
-	struct lock_note note;
-	uint64_t highest;
-	int fd;
-
-	if (!home || (g->lock_home == home && !lost))
-		return 0;
-	/* Back where we were: the lock that is held would be in our own way. */
-	if (g->lock >= 0 && !lost && anchor_dir_same(g->lock_home, home)) {
-		anchor_dir_unref(g->lock_home);
-		g->lock_home = anchor_dir_ref(home);
-		return 0;
-	}
-	fd = anchor_lock(home, g->place->path, g->name, &note);
-	if (fd < 0)
-		return fd;
-	drop_lock(g);
-	g->lock = fd;
-	g->lock_home = anchor_dir_ref(home);
-	if (ret_note)
-		*ret_note = note;
-	highest = anchor_sweep(home, g->place->path, g->name, &note);
-	if (highest > g->generation)
-		g->generation = highest;
-	guarded_note(g);
-	return 0;
-}
-
 /* An anchor directory that another instance removes as it ends is made again. */
-static int lock_at_start(struct guarded *g, struct lock_note *ret_note, struct kedge_error *error)
+static int lock_at_start(struct guarded *g, struct kedge_error *error)
 {
 	struct engine *e = g->engine;
 	int r = -ENOENT;
@@ -113,7 +31,7 @@ static int lock_at_start(struct guarded *g, struct lock_note *ret_note, struct k
 				return 0;
 			}
 		}
-		r = guarded_lock(g, ret_note);
+		r = guarded_lock(g);
 	}
 	if (r == -EWOULDBLOCK)
 		return error_set(error, -EADDRINUSE,
@@ -190,11 +108,11 @@ static int judge_path(struct guarded *g, struct node *ret, struct kedge_error *e
  * A guard that was killed while a mount kept the path left it, with a dead listener's inode:
  * it goes, if it is that very mount. What it was mounted on is a stale socket then.
  */
-static void take_down_mount(const struct guarded *g, const struct lock_note *note)
+static void take_down_mount(struct guarded *g)
 {
 	const struct guard_ports *p = g->engine->ports;
 
-	if (publish_is_noted(p, g->place->fd, g->name, note) &&
+	if (guarded_left_mount(g) &&
 	    p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type) == PROBE_STALE)
 		(void)p->unmount(p->ctx, g->place->fd, g->name);
 }
@@ -315,7 +233,7 @@ static void record_start(struct guarded *g, int adopted)
 static void refuse_anchors(struct guarded *g)
 {
 	g->current = listener_close(g->current, g);
-	drop_lock(g);
+	guarded_unlock(g);
 	g->place->anchors = anchor_dir_unref(g->place->anchors);
 	g->place->anchors_refused = true;
 	report(g->engine, g, KEDGE_EVENT_DEGRADED, -EXDEV,
@@ -332,18 +250,17 @@ static size_t name_max(const struct guarded *g)
 
 int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 {
-	struct lock_note note = { 0 };
 	int r;
 
 	if (strlen(g->name) > name_max(g))
 		return error_set(error, -ENAMETOOLONG,
 				 "the last component of %s is longer than %zu bytes", g->path,
 				 name_max(g));
-	r = lock_at_start(g, &note, error);
+	r = lock_at_start(g, error);
 	if (r < 0)
 		return r;
 	if (adopted_fd < 0)
-		take_down_mount(g, &note);
+		take_down_mount(g);
 	r = adopted_fd >= 0 ? adopt_first(g, adopted_fd, error) : make_first(g, error);
 	if (r == -EXDEV) {
 		refuse_anchors(g);
@@ -354,8 +271,9 @@ int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 	if (r < 0)
 		return r;
 	record_start(g, adopted_fd >= 0);
-	if (adopted_fd >= 0 && publish_is_noted(g->engine->ports, g->place->fd, g->name, &note))
-		publish_inherit_mount(g, &note);
+	if (adopted_fd >= 0 && guarded_left_mount(g))
+		publish_inherit_mount(g, &g->left);
+	guarded_sweep_own(g);
 	if (adopted_fd >= 0)
 		guarded_anchor(g);
 	return 0;
@@ -448,7 +366,7 @@ void guarded_stop(struct guarded *g)
 	g->generation++;
 	r = guarded_withdraw(g, g->current);
 	close_listeners(g);
-	drop_lock(g);
+	guarded_unlock(g);
 	watcher_stop(&e->watches, &g->stranger);
 	heap_remove(&e->timers, &g->timer);
 	list_unlink(&g->dirty);

@@ -296,7 +296,7 @@ bool publish_is_noted(const struct guard_ports *ports, int dir, const char *name
 {
 	uint64_t id;
 
-	return note->known && note->mount_id && ports->mount_id(ports->ctx, dir, name, &id) == 0 &&
+	return note->mount_id && ports->mount_id(ports->ctx, dir, name, &id) == 0 &&
 	       id == note->mount_id;
 }
 
@@ -306,6 +306,7 @@ void publish_inherit_mount(struct guarded *g, const struct lock_note *note)
 
 	c->mounts = 1;
 	c->mount_id = note->mount_id;
+	g->left.mount_id = 0;
 	if (note->mount_point)
 		c->mount_point = (struct node){ .kind = NODE_SOCKET,
 						.device = g->place->node.device,
@@ -325,6 +326,9 @@ void publish_unmount(struct guarded *g, struct listener *l)
 		    !node_same(&there, &l->node) || p->unmount(p->ctx, g->place->fd, g->name) < 0)
 			break;
 	if (l->mounts) {
+		/* It may be there still, and whoever comes after us is to know it. */
+		g->left.mount_id = l->mount_id;
+		g->left.mount_point = l->mount_point.inode;
 		l->mounts = 0;
 		return;
 	}

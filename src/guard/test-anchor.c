@@ -112,9 +112,17 @@ static void put(const char *name)
 	(void)snprintf(directory.names[directory.count++], sizeof(directory.names[0]), "%s", name);
 }
 
+static uint64_t sweep_by(struct anchor_dir *a, const char *socket, const struct lock_note *note)
+{
+	struct sweep sweep = { .note = *note };
+
+	anchor_sweep(a, "/run/x", socket, &sweep);
+	return sweep.highest;
+}
+
 static uint64_t sweep(struct anchor_dir *a, const char *socket)
 {
-	return anchor_sweep(a, "/run/x", socket, &(struct lock_note){ 0 });
+	return sweep_by(a, socket, &(struct lock_note){ 0 });
 }
 
 static void test_sweeps_its_own_alone(void **state)
@@ -198,7 +206,7 @@ static void test_note_saves_the_listing(void **state)
 	put("x.1");
 	put("x.2");
 	put("x.5.out");
-	assert_int_equal(anchor_sweep(&a, "/run/x", "x", &note), 5);
+	assert_int_equal(sweep_by(&a, "x", &note), 5);
 	assert_int_equal(directory.listings, 0);
 	assert_true(find(&directory, "x.1") >= 0);
 	assert_int_equal(find(&directory, "x.2"), -1);
@@ -220,7 +228,7 @@ static void test_notes_that_are_not_believed(void **state)
 		struct anchor_dir a = a_dir();
 
 		put("s.2");
-		assert_int_equal(anchor_sweep(&a, "/run/x", "s", &notes[i]), 2);
+		assert_int_equal(sweep_by(&a, "s", &notes[i]), 2);
 		assert_int_equal(directory.listings, 1);
 		assert_string_equal(directory.names[0], "");
 		anchor_dir_forget_listing(&a);

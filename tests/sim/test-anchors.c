@@ -223,16 +223,65 @@ static void test_a_lock_is_taken_once(void **state)
 	steps_begin(NULL);
 	assert_int_equal(steps_add(PATH, &g), 0);
 	lock = g->lock;
-	assert_int_equal(guarded_lock(g, NULL), 0);
+	assert_int_equal(guarded_lock(g), 0);
 	assert_int_equal(g->lock, lock);
 	steps_end();
 
 	steps_begin(NULL);
 	steps_upset((struct upset[]){ { "dir_make", .error = -EACCES, .times = 2 }, { 0 } });
 	assert_int_equal(steps_add(PATH, &g), 0);
-	assert_int_equal(guarded_lock(g, NULL), 0);
+	assert_int_equal(guarded_lock(g), 0);
 	assert_int_equal(g->lock, -EBADF);
 	steps_end();
+}
+
+/* A server's own listener outlives its guard, and so do the anchors: each that was killed leaves
+ * one, and they are one inode that somebody listens on. */
+static void test_anchors_of_a_listener_that_lives_are_swept(void **state)
+{
+	static const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 } };
+	struct guarded *g;
+	int fd;
+
+	(void)state;
+	steps_begin(NULL);
+	fd = own_socket(PATH);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(steps_add_as(PATH, &config, fd, &g), 0);
+		steps_run(SOON);
+		/* Its anchor, and the lock. */
+		assert_int_equal(names_in(ANCHORS), 2);
+		steps_killed();
+	}
+	/* One that is killed before it knows what it adopts leaves what it found, and tells of it.
+	 */
+	steps_upset((struct upset[]){ { "listener_node", .error = -ENOMEM }, { 0 } });
+	assert_int_equal(steps_add_as(PATH, &config, fd, NULL), -ENOMEM);
+	assert_int_equal(steps_add_as(PATH, &config, fd, &g), 0);
+	steps_end();
+	assert_int_equal(names_in("/run"), 1);
+	assert_non_null(world_at(PATH));
+	own_close(fd);
+}
+
+/* Whoever still listens on another's anchor keeps it; once it is over, it goes with us. */
+static void test_an_anchor_that_is_listened_on_goes_in_the_end(void **state)
+{
+	struct guarded *g = steps_guard(NULL);
+	struct socket *inherited = world_at_fd(g->current->fd);
+
+	(void)state;
+	inherited->refs++;
+	world_unlink(PATH);
+	steps_killed();
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_int_equal(names_in(ANCHORS), 3);
+	steps_killed();
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_int_equal(names_in(ANCHORS), 3);
+	world_close(inherited);
+	steps_end();
+	assert_int_equal(names_in("/run"), 0);
 }
 
 int main(void)
@@ -250,6 +299,8 @@ int main(void)
 		cmocka_unit_test(test_a_lock_that_does_not_stay),
 		cmocka_unit_test(test_a_lock_that_another_holds),
 		cmocka_unit_test(test_a_lock_is_taken_once),
+		cmocka_unit_test(test_anchors_of_a_listener_that_lives_are_swept),
+		cmocka_unit_test(test_an_anchor_that_is_listened_on_goes_in_the_end),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

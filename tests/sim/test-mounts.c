@@ -26,7 +26,8 @@ static void mount_by(struct guarded *g)
 }
 
 /* A child of the server has the listener of the one that was killed: its mount stays, and
- * whoever comes next is refused. */
+ * whoever comes next is refused, and leaves the lock's note. With it the one after that takes the
+ * mount away. */
 static void test_who_was_killed_is_listened_for(void **state)
 {
 	struct guarded *g = steps_guard(&(struct steps_options){ .mounting = true });
@@ -42,7 +43,50 @@ static void test_who_was_killed_is_listened_for(void **state)
 	world_close(inherited);
 	assert_int_equal(steps_add(PATH, &g), 0);
 	assert_true(is_reachable(g, PATH));
+	assert_int_equal(g->current->mounts, 0);
 	steps_end();
+	assert_int_equal(names_in("/run"), 0);
+}
+
+/* A mount that cannot be taken down now is told of on, by whoever starts and by whoever ends. */
+static void test_a_mount_that_stays_is_told_of(void **state)
+{
+	struct guarded *g = steps_guard(&(struct steps_options){ .mounting = true });
+
+	(void)state;
+	mount_by(g);
+	steps_killed();
+	steps_upset((struct upset[]){ { "unmount", .error = -EPERM }, { 0 } });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_true(is_reachable(g, PATH));
+	assert_int_equal(g->current->mounts, 1);
+	engine_deinit(&engine);
+	assert_non_null(world_at(PATH));
+
+	steps_killed();
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_int_equal(g->current->mounts, 0);
+	steps_end();
+	assert_int_equal(names_in("/run"), 0);
+}
+
+/* The same of our own mount. */
+static void test_a_mount_that_stays_at_the_end_is_told_of(void **state)
+{
+	struct guarded *g = steps_guard(&(struct steps_options){ .mounting = true });
+
+	(void)state;
+	mount_by(g);
+	steps_upset((struct upset[]){ { "unmount", .error = -EBUSY, .times = ALWAYS }, { 0 } });
+	engine_deinit(&engine);
+	assert_non_null(world_at(PATH));
+	steps_upset(NULL);
+
+	steps_killed();
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_int_equal(g->current->mounts, 0);
+	steps_end();
+	assert_int_equal(names_in("/run"), 0);
 }
 
 /* The server's own listener outlives its guard: the next one knows the mount as its own, and
@@ -122,6 +166,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_who_was_killed_is_listened_for),
+		cmocka_unit_test(test_a_mount_that_stays_is_told_of),
+		cmocka_unit_test(test_a_mount_that_stays_at_the_end_is_told_of),
 		cmocka_unit_test(test_a_mount_is_inherited),
 		cmocka_unit_test(test_a_mount_over_anothers_is_inherited),
 		cmocka_unit_test(test_anothers_mount_is_not_inherited),
