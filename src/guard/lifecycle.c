@@ -123,8 +123,15 @@ static void take_down_mount(struct guarded *g)
  */
 static int publish_over_mount(struct guarded *g, struct kedge_error *error)
 {
-	int r = g->engine->options.mounting ? publish_mount(g, MOUNT_OVER) : -EPERM;
+	struct node there;
+	/* Judged once more: another guard may have mounted its listener there since. */
+	int r = judge_path(g, &there, error);
 
+	if (r < 0)
+		return r;
+	r = -EPERM;
+	if (g->engine->options.mounting)
+		r = publish_mount(g, there.kind == NODE_NONE ? MOUNT_ON_NEW : MOUNT_OVER);
 	if (r < 0)
 		return error_set(
 			error, -EBUSY,

@@ -117,6 +117,27 @@ static void test_a_mount_is_inherited(void **state)
 	own_close(fd);
 }
 
+/* Another guard that is quicker: what it replaces the stale socket with, it has to mount. */
+static void mount_a_live_socket(void)
+{
+	world_socket("/run/quick");
+	world_bind("/run/quick", PATH);
+}
+
+/* A stale socket was judged, and is mounted over by a live one when it is to be replaced: a name
+ * that is mounted on cannot be renamed, and says no more than that. */
+static void test_a_live_socket_is_not_mounted_over(void **state)
+{
+	(void)state;
+	steps_begin(&(struct steps_options){ .mounting = true });
+	world_stale(PATH);
+	steps_upset((struct upset[]){ { "swap", .world = mount_a_live_socket }, { 0 } });
+	assert_int_equal(steps_add(PATH, NULL), -EADDRINUSE);
+	assert_non_null(strstr(told.refusal, "another daemon is listening at " PATH));
+	assert_ptr_equal(world_at(PATH), world_at("/run/quick"));
+	steps_end();
+}
+
 /* One that was made over another's is taken away, and the other's is left. */
 static void test_a_mount_over_anothers_is_inherited(void **state)
 {
@@ -168,6 +189,7 @@ int main(void)
 		cmocka_unit_test(test_who_was_killed_is_listened_for),
 		cmocka_unit_test(test_a_mount_that_stays_is_told_of),
 		cmocka_unit_test(test_a_mount_that_stays_at_the_end_is_told_of),
+		cmocka_unit_test(test_a_live_socket_is_not_mounted_over),
 		cmocka_unit_test(test_a_mount_is_inherited),
 		cmocka_unit_test(test_a_mount_over_anothers_is_inherited),
 		cmocka_unit_test(test_anothers_mount_is_not_inherited),
