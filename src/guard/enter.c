@@ -26,7 +26,11 @@ static void let_go_of_one(struct place *place, const struct guard_ports *ports)
 
 	while (i < place->former_count && !clear(place, place->former[i]))
 		i++;
-	place_let_go(place, ports, i < place->former_count ? i : 0);
+	if (i == place->former_count)
+		i = 0;
+	list_for_each (it, &place->members)
+		guarded_forget_dir(list_entry(it, struct guarded, in_place), place->former[i]);
+	place_let_go(place, ports, i);
 }
 
 int engine_enter(struct engine *e, struct place *place)

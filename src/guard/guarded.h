@@ -14,6 +14,10 @@ struct engine;
 /* Retired listeners that are kept open for whoever still waits in their queues. */
 #define RETIRED_MAX 16
 
+struct dir_id {
+	uint64_t device, inode;
+};
+
 /*
  * A listener of ours. It is bound under its anchor name, and known by its
  * inode, which the handle holds: the number cannot be used again meanwhile.
@@ -31,8 +35,12 @@ struct listener {
 	struct node mount_point; /* what we made to mount on; NODE_NONE: nothing */
 	unsigned mounts;         /* so many bind mounts of ours lead to it, one over the other */
 	uint64_t mount_id;       /* of the last one; 0: the kernel does not tell */
-	bool published;          /* clients may know of it */
-	bool announced;          /* the owner knows of it */
+	/* Of an adopted one: the directories in which its name is of our making, and which we
+	 * hold, so that their numbers stay theirs. */
+	struct dir_id put_in[PLACE_FORMER_MAX + 1];
+	unsigned put_count;
+	bool published; /* clients may know of it */
+	bool announced; /* the owner knows of it */
 };
 
 /* As asked for by kedge_listen_options. */
@@ -150,6 +158,14 @@ void listener_remove_private(struct listener *l, struct guarded *g);
  * 0; -ESTALE: what stands there is not it; else as from the system. */
 int listener_remove_draft(struct listener *l, struct guarded *g, int dir);
 
+/* It has a name in @dir now that we made. */
+void listener_put_in(struct listener *l, const struct node *dir);
+
+/* Whether it has. */
+bool listener_is_put_in(const struct listener *l, const struct node *dir);
+
+void listener_forget_dir(struct listener *l, const struct node *dir);
+
 /* Close it without touching a file. Return: NULL. */
 struct listener *listener_abandon(struct listener *l, struct guarded *g);
 
@@ -253,9 +269,13 @@ void guarded_stop(struct guarded *g);
  * Return: 0; -ESTALE: it has none, or they are left; else as from the system. */
 int guarded_withdraw(struct guarded *g, struct listener *l);
 
-/* Remove all names of our listeners, that are to be removed in the end, from @dir, where the path
- * led before. The listeners stay. Return: 0: there is none any more; else as from the system. */
+/* Remove all names of our listeners, that are to be removed in the end or were made by us, from
+ * @dir, where the path led before. The listeners stay. Return: 0: there is none any more; else as
+ * from the system. */
 int guarded_clear(struct guarded *g, int dir);
+
+/* The directory is let go of: its number may be another's from now on. */
+void guarded_forget_dir(struct guarded *g, int dir);
 
 /* In a child of fork(): close descriptors, free, touch no file. */
 void guarded_abandon(struct guarded *g);

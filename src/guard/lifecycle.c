@@ -328,27 +328,44 @@ int guarded_withdraw(struct guarded *g, struct listener *l)
 	return withdraw_here(g, l) == 0 ? 0 : r;
 }
 
-static int clear_of(struct guarded *g, struct listener *l, int dir)
+static int clear_of(struct guarded *g, struct listener *l, int dir, const struct node *node)
 {
 	int r = -ESTALE;
 
 	if (l->draft)
 		r = listener_remove_draft(l, g, dir);
-	else if (removes(g, l))
+	else if (removes(g, l) || listener_is_put_in(l, node))
 		r = publish_withdraw(g, dir, &l->node);
 	return r == -ESTALE ? 0 : r;
 }
 
 int guarded_clear(struct guarded *g, int dir)
 {
-	int r = g->current ? clear_of(g, g->current, dir) : 0;
+	const struct guard_ports *p = g->engine->ports;
+	struct node node;
+	int r = p->stat_fd(p->ctx, dir, &node);
 
+	if (r == 0 && g->current)
+		r = clear_of(g, g->current, dir, &node);
 	list_for_each (it, &g->retired) {
-		int r2 = clear_of(g, list_entry(it, struct listener, link), dir);
+		int r2 = clear_of(g, list_entry(it, struct listener, link), dir, &node);
 
 		r = r < 0 ? r : r2;
 	}
 	return r;
+}
+
+void guarded_forget_dir(struct guarded *g, int dir)
+{
+	const struct guard_ports *p = g->engine->ports;
+	struct node node;
+
+	if (p->stat_fd(p->ctx, dir, &node) < 0)
+		return;
+	if (g->current)
+		listener_forget_dir(g->current, &node);
+	list_for_each (it, &g->retired)
+		listener_forget_dir(list_entry(it, struct listener, link), &node);
 }
 
 static void close_listeners(struct guarded *g)

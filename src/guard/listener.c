@@ -268,6 +268,43 @@ int listener_adopt(struct listener **ret, struct guarded *g, uint64_t generation
 	return 0;
 }
 
+/* Return: its place in the table; put_count: none. */
+static unsigned find_put_in(const struct listener *l, const struct node *dir)
+{
+	unsigned i = 0;
+
+	while (i < l->put_count &&
+	       (l->put_in[i].device != dir->device || l->put_in[i].inode != dir->inode))
+		i++;
+	return i;
+}
+
+static void drop_put_in(struct listener *l, unsigned i)
+{
+	l->put_count--;
+	memmove(l->put_in + i, l->put_in + i + 1, (l->put_count - i) * sizeof(l->put_in[0]));
+}
+
+void listener_put_in(struct listener *l, const struct node *dir)
+{
+	if (listener_is_put_in(l, dir))
+		return;
+	if (l->put_count == sizeof(l->put_in) / sizeof(l->put_in[0]))
+		drop_put_in(l, 0);
+	l->put_in[l->put_count++] = (struct dir_id){ .device = dir->device, .inode = dir->inode };
+}
+
+bool listener_is_put_in(const struct listener *l, const struct node *dir)
+{
+	return find_put_in(l, dir) < l->put_count;
+}
+
+void listener_forget_dir(struct listener *l, const struct node *dir)
+{
+	if (listener_is_put_in(l, dir))
+		drop_put_in(l, find_put_in(l, dir));
+}
+
 /* Close a retired listener, after its owner was told to let go of it. */
 static void retire_one(struct guarded *g, struct listener *l)
 {

@@ -32,6 +32,18 @@ static bool is_at_path(const struct guarded *g, const struct node *node)
 	return p->stat(p->ctx, g->place->fd, g->name, &there) == 0 && node_same(&there, node);
 }
 
+/* The current listener has its name at the path. */
+static void note_published(struct guarded *g)
+{
+	struct listener *c = g->current;
+
+	c->draft = false;
+	c->published = true;
+	/* Its other names are its owner's. */
+	if (!c->made)
+		listener_put_in(c, &g->place->node);
+}
+
 int publish_link(struct guarded *g)
 {
 	const struct guard_ports *p = g->engine->ports;
@@ -53,8 +65,7 @@ int publish_link(struct guarded *g)
 		return PUBLISH_TAKEN;
 	/* A rename that was said to have failed may have been done. */
 	if (r == -ENOENT && c->draft && is_at_path(g, &c->node)) {
-		g->current->draft = false;
-		g->current->published = true;
+		note_published(g);
 		return PUBLISH_TAKEN;
 	}
 	/* Either end may be missing; which one shows in the next look. */
@@ -63,10 +74,8 @@ int publish_link(struct guarded *g)
 	/* The path leads elsewhere than where the draft was made: its name is there still. */
 	if (r == 0 && c->draft && !renamed)
 		listener_remove_private(g->current, g);
-	if (r == 0) {
-		g->current->draft = false;
-		g->current->published = true;
-	}
+	if (r == 0)
+		note_published(g);
 	return r;
 }
 
@@ -166,8 +175,7 @@ static int replace_held(struct guarded *g, const struct node *stale)
 	if (r == 0)
 		r = p->rename(p->ctx, twin.dir, twin.name.text, g->place->fd, g->name, RENAME_SWAP);
 	if (r == 0 && spare_is(g, &twin, stale)) {
-		g->current->draft = false;
-		g->current->published = true;
+		note_published(g);
 		return p->unlink(p->ctx, twin.dir, twin.name.text);
 	}
 	/* Our own name is below what is mounted there: names of one inode are not swapped. */

@@ -268,6 +268,71 @@ static void test_moved_often_and_to_be_left(void **state)
 		assert_int_equal(names_in(moved_to(i)), 1);
 }
 
+/* A server's own name stays where it was found; those that a guard made for its listener go. */
+static void test_moved_often_with_an_adopted_listener(void **state)
+{
+	static const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 },
+						     .at_close = KEDGE_AT_CLOSE_LEAVE };
+	struct guarded *g;
+	int fd;
+
+	(void)state;
+	steps_begin(NULL);
+	world_mkdir("/run/d", 0755, 0);
+	fd = own_socket("/run/d/s");
+	assert_int_equal(steps_add_as("/run/d/s", &config, fd, &g), 0);
+	for (unsigned i = 0; i < 3 * MOVES; i++) {
+		move(i);
+		assert_true(is_reachable(g, "/run/d/s"));
+		assert_int_equal(names_in(moved_to(0)), 1);
+		if (i > PLACE_FORMER_MAX)
+			assert_int_equal(names_in(moved_to(i - PLACE_FORMER_MAX)), 0);
+	}
+	/* In one directory twice: the name that it has there now is a guard's. */
+	for (unsigned i = 0; i < 2; i++) {
+		world_remove("/run/d");
+		world_rename(moved_to(0), "/run/d");
+		steps_run(SOON);
+		world_unlink("/run/d/s");
+		steps_run(SOON);
+		assert_true(is_reachable(g, "/run/d/s"));
+		move(0);
+	}
+	for (unsigned i = 3 * MOVES; i < 4 * MOVES; i++)
+		move(i);
+	assert_int_equal(names_in(moved_to(0)), 0);
+	steps_end();
+	own_close(fd);
+}
+
+/* The same, while one look at a handle fails: what is not known to be a guard's is left. */
+static void test_moved_often_and_not_to_be_looked_at(void **state)
+{
+	static const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 } };
+
+	(void)state;
+	for (unsigned skip = 0; skip < 24; skip++) {
+		struct guarded *g;
+		int fd;
+
+		steps_begin(NULL);
+		world_mkdir("/run/d", 0755, 0);
+		fd = own_socket("/run/d/s");
+		assert_int_equal(steps_add_as("/run/d/s", &config, fd, &g), 0);
+		for (unsigned i = 0; i < 3 * MOVES; i++) {
+			if (i == MOVES)
+				steps_upset((struct upset[]){
+					{ "stat_fd", .skip = skip, .error = -EIO }, { 0 } });
+			world_rename("/run/d", moved_to(i));
+			steps_run(LONG);
+			assert_true(is_reachable(g, "/run/d/s"));
+			assert_int_equal(names_in(moved_to(0)), 1);
+		}
+		steps_end();
+		own_close(fd);
+	}
+}
+
 /* The next directory is met by the start of a path, out of that of another, whose first listener
  * is in the making: that one has no name anywhere yet. */
 static int create_while_it_moves(const char *bind_path, void *userdata)
@@ -347,6 +412,8 @@ int main(void)
 		cmocka_unit_test(test_none_can_be_cleaned_up),
 		cmocka_unit_test(test_moved_often_while_a_path_begins),
 		cmocka_unit_test(test_moved_often_and_to_be_left),
+		cmocka_unit_test(test_moved_often_with_an_adopted_listener),
+		cmocka_unit_test(test_moved_often_and_not_to_be_looked_at),
 		cmocka_unit_test(test_moved_often_with_an_unpublished_listener),
 	};
 
