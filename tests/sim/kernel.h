@@ -64,6 +64,7 @@ struct entry {
 	struct inode *dir, *inode;
 	struct entry *next;
 	int maker;    /* instance that made this name */
+	int mover;    /* ... and that renamed it last; 0: none, or the world */
 	bool meddled; /* the world has moved it */
 	bool going;   /* unlinked already, but still found by whoever takes no lock */
 };

@@ -192,6 +192,7 @@ static void move_entry(struct entry *e, struct inode *dir, const char *name,
 		(void)snprintf(e->name, sizeof(e->name), "%s", name);
 	e->next = dir->entries;
 	dir->entries = e;
+	e->mover = actor->instance;
 	e->meddled |= actor->instance == 0;
 	notify(dir, NOTICE_ENTRIES);
 	notify(e->inode, NOTICE_SELF);
