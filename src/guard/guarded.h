@@ -282,7 +282,8 @@ void guarded_abandon(struct guarded *g);
 
 /* lock.c */
 
-/* Whether somebody has removed the lock's file: then another guard may lock a new one. */
+/* Whether somebody has taken the lock's file away, or put another in its place: then another guard
+ * may lock that one. */
 bool guarded_lost_lock(const struct guarded *g);
 
 /* Take the lock in the place's present anchor directory, and sweep what whoever had it before left

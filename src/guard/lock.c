@@ -95,9 +95,15 @@ void guarded_unlock(struct guarded *g)
 bool guarded_lost_lock(const struct guarded *g)
 {
 	const struct guard_ports *p = g->engine->ports;
-	struct node held;
+	struct anchor_name name;
+	struct node held, named;
 
-	return g->lock >= 0 && p->stat_fd(p->ctx, g->lock, &held) == 0 && held.nlink == 0;
+	if (g->lock < 0)
+		return false;
+	name = anchor_name(g->lock_home, g->place->path, g->name, "lock");
+	return p->stat_fd(p->ctx, g->lock, &held) == 0 &&
+	       p->stat(p->ctx, g->lock_home->fd, name.text, &named) == 0 &&
+	       !node_same(&held, &named);
 }
 
 int guarded_lock(struct guarded *g)

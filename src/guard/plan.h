@@ -67,7 +67,7 @@ struct look {
 	bool anchor_home;   /* ... in the anchor directory of the present place */
 	bool anchor_wanted; /* there is an anchor directory to have one in */
 	bool locked_home;   /* the lock is held in the present anchor directory */
-	bool lock_removed;  /* ... but its file has no name any more */
+	bool lock_removed;  /* ... but its file does not stand there any more */
 };
 
 enum action {

@@ -93,6 +93,17 @@ static void lock_removed(struct fixture *f)
 	GUARD_UNTIL(f, same_listener(f));
 }
 
+/* The same where it is moved: whoever comes next would lock a new one. */
+static void lock_moved(struct fixture *f)
+{
+	start_listening(f, 50);
+	DO(rename(text("%s/x.sock.lock", anchor_dir_of(f)), text("%s/moved", f->dir)));
+	GUARD_UNTIL(f, exists(text("%s/x.sock.lock", anchor_dir_of(f))));
+	stop_guard(f);
+	assert_true(exists(text("%s/moved", f->dir)));
+	assert_false(exists(anchor_dir_of(f)));
+}
+
 /* The anchor is made again just when the path goes: whichever comes first, a client gets in. */
 static void anchor_then_path(struct fixture *f)
 {
@@ -114,6 +125,7 @@ static const struct test_case cases[] = {
 	{ "h11 a file in its place", file_in_its_place, ANYWHERE },
 	{ "h11 foreign files beside it", foreign_file_beside_it, ANYWHERE },
 	{ "h11 the lock removed", lock_removed, ANYWHERE },
+	{ "h11 the lock moved away", lock_moved, ANYWHERE },
 	{ "h11 the anchor, then the path", anchor_then_path, ANYWHERE },
 };
 

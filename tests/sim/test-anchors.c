@@ -235,6 +235,29 @@ static void test_a_lock_is_taken_once(void **state)
 	steps_end();
 }
 
+/* Whoever moves the lock's file away lets others lock a new one, as if it had been removed: then
+ * ours is a new one, too. */
+static void test_a_lock_that_was_moved_away(void **state)
+{
+	static struct process another;
+	struct guarded *g = steps_guard(NULL);
+
+	(void)state;
+	world_rename(ANCHORS "/s.lock", "/run/moved");
+	steps_run(LONG);
+	assert_non_null(world_at(ANCHORS "/s.lock"));
+	assert_false(guarded_lost_lock(g));
+	/* Another's in its place is none of ours, and is left. */
+	world_unlink(ANCHORS "/s.lock");
+	world_file(ANCHORS "/s.lock");
+	world_at(ANCHORS "/s.lock")->locked_by = &another;
+	steps_run(LONG);
+	assert_true(guarded_lost_lock(g));
+	steps_end();
+	assert_non_null(world_at(ANCHORS "/s.lock"));
+	assert_int_equal(names_in("/run"), 2);
+}
+
 /* A server's own listener outlives its guard, and so do the anchors: each that was killed leaves
  * one, and they are one inode that somebody listens on. */
 static void test_anchors_of_a_listener_that_lives_are_swept(void **state)
@@ -299,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_a_lock_that_does_not_stay),
 		cmocka_unit_test(test_a_lock_that_another_holds),
 		cmocka_unit_test(test_a_lock_is_taken_once),
+		cmocka_unit_test(test_a_lock_that_was_moved_away),
 		cmocka_unit_test(test_anchors_of_a_listener_that_lives_are_swept),
 		cmocka_unit_test(test_an_anchor_that_is_listened_on_goes_in_the_end),
 	};
