@@ -162,6 +162,38 @@ static void test_a_retired_listener_of_another_path(void **state)
 	steps_end();
 }
 
+static struct socket *newcomer;
+
+static void bind_at_t(void)
+{
+	world_unlink("/run/t");
+	newcomer = world_socket("/run/t");
+}
+
+/* A stranger binds there while it is judged: that one is not displaced. */
+static void test_a_retired_listener_is_replaced_by_a_stranger(void **state)
+{
+	struct guarded *g = steps_guard(NULL), *other;
+
+	(void)state;
+	assert_int_equal(steps_add("/run/t", &other), 0);
+	steps_run(SOON);
+	retire_with_anchor(g);
+	retire_with_anchor(g);
+	world_unlink("/run/t");
+	world_rename(ANCHORS "/s.2", "/run/t");
+	steps_upset((struct upset[]){ { "probe", .skip = 2, .world = bind_at_t }, { 0 } });
+	steps_run(SOON);
+	steps_met();
+	assert_ptr_equal(world_at("/run/t"), newcomer->inode);
+	assert_int_equal(told.count[KEDGE_EVENT_DISPLACED], 1);
+	world_unlink("/run/t");
+	world_close(newcomer);
+	steps_run(LONG);
+	assert_true(is_reachable(other, "/run/t"));
+	steps_end();
+}
+
 static void test_a_retired_listener_of_another_directory(void **state)
 {
 	struct guarded *g = steps_guard(NULL), *other;
@@ -298,6 +330,7 @@ int main(void)
 		cmocka_unit_test(test_closed_while_a_lost_listener_is_told_of),
 		cmocka_unit_test(test_the_right_one_is_promoted),
 		cmocka_unit_test(test_a_retired_listener_of_another_path),
+		cmocka_unit_test(test_a_retired_listener_is_replaced_by_a_stranger),
 		cmocka_unit_test(test_a_retired_listener_of_another_directory),
 		cmocka_unit_test(test_one_name_by_two_paths),
 		cmocka_unit_test(test_a_turn_within_an_end),

@@ -167,6 +167,26 @@ static void lose_before_swap_back(void)
 	world_unlink(PATH);
 }
 
+/* ... and by then a stranger stands there. */
+static void test_no_swaps_and_a_stranger(void **state)
+{
+	struct guarded *g = steps_guard(NULL);
+
+	(void)state;
+	lose_path();
+	world_stale(PATH);
+	steps_upset((struct upset[]){ { "swap", .error = -EXDEV, .world = bind_instead }, { 0 } });
+	steps_run(SOON);
+	steps_met();
+	assert_ptr_equal(world_at(PATH), newcomer->inode);
+	assert_int_equal(told.count[KEDGE_EVENT_DISPLACED], 1);
+	world_unlink(PATH);
+	world_close(newcomer);
+	steps_run(LONG);
+	assert_true(is_reachable(g, PATH));
+	steps_end();
+}
+
 /* A stranger bound between the last look and the swap, so that it goes back; and ours was
  * removed meanwhile from where it is to be swapped with. */
 static void test_swapped_back_to_a_free_path(void **state)
@@ -367,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_no_name_for_a_twin),
 		cmocka_unit_test(test_no_links_beside_the_path),
 		cmocka_unit_test(test_no_swaps),
+		cmocka_unit_test(test_no_swaps_and_a_stranger),
 		cmocka_unit_test(test_swapped_back_to_a_free_path),
 		cmocka_unit_test(test_a_stale_socket_mounted_over_ours),
 		cmocka_unit_test(test_a_draft_lost_before_the_swap),
