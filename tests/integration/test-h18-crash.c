@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,6 +33,32 @@ static void killed(struct fixture *f)
 	assert_int_equal(count_names(anchor_dir_of(f), "x.sock."), 2);
 	stop_guard(f);
 	assert_false(exists(f->path));
+	assert_int_equal(kedge_names(f), 0);
+}
+
+static int adopt(struct fixture *f)
+{
+	return kedge_guard_adopt(f->guard, f->path, f->fd, &f->listen, NULL);
+}
+
+static int adopt_and_be_killed(struct fixture *f)
+{
+	if (kedge_guard_new(&f->guard, &f->options) == 0 && adopt(f) == 0)
+		raise(SIGKILL);
+	return 1;
+}
+
+/* A listener that was passed in outlives each guard of it: their anchors are alive, and go. */
+static void killed_with_an_adopted_listener(struct fixture *f)
+{
+	f->fd = stranger_new(f, f->path);
+	for (int i = 0; i < CRASHES; i++)
+		assert_int_equal(in_child(f, adopt_and_be_killed), -SIGKILL);
+	start_guard(f, 50);
+	assert_int_equal(adopt(f), 0);
+	assert_int_equal(count_names(anchor_dir_of(f), "x.sock."), 2);
+	stop_guard(f);
+	assert_true(exists(f->path));
 	assert_int_equal(kedge_names(f), 0);
 }
 
@@ -367,6 +394,7 @@ static void same_inode_number_elsewhere(struct fixture *f)
 
 static const struct test_case cases[] = {
 	{ "h18 killed", killed, ANYWHERE },
+	{ "h18 killed with an adopted listener", killed_with_an_adopted_listener, ANYWHERE },
 	{ "h18 killed without a path", killed_without_a_path, ANYWHERE },
 	{ "h18 killed with many generations", killed_with_many_generations, ANYWHERE },
 	{ "h18 stale, of a plain server", stale_of_a_plain_server, ANYWHERE },

@@ -138,6 +138,27 @@ static void test_a_live_socket_is_not_mounted_over(void **state)
 	steps_end();
 }
 
+static void unlink_it(void)
+{
+	world_unlink(PATH);
+}
+
+/* What was in the way is gone by then: what is made to mount on goes in the end. */
+static void test_what_was_to_be_mounted_over_is_gone(void **state)
+{
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(&(struct steps_options){ .mounting = true });
+	world_stale(PATH);
+	steps_upset((struct upset[]){ { "swap", .error = -EBUSY, .world = unlink_it }, { 0 } });
+	assert_int_equal(steps_add(PATH, &g), 0);
+	assert_true(is_reachable(g, PATH));
+	assert_int_equal(g->current->mounts, 1);
+	steps_end();
+	assert_int_equal(names_in("/run"), 0);
+}
+
 /* One that was made over another's is taken away, and the other's is left. */
 static void test_a_mount_over_anothers_is_inherited(void **state)
 {
@@ -190,6 +211,7 @@ int main(void)
 		cmocka_unit_test(test_a_mount_that_stays_is_told_of),
 		cmocka_unit_test(test_a_mount_that_stays_at_the_end_is_told_of),
 		cmocka_unit_test(test_a_live_socket_is_not_mounted_over),
+		cmocka_unit_test(test_what_was_to_be_mounted_over_is_gone),
 		cmocka_unit_test(test_a_mount_is_inherited),
 		cmocka_unit_test(test_a_mount_over_anothers_is_inherited),
 		cmocka_unit_test(test_anothers_mount_is_not_inherited),
