@@ -236,10 +236,16 @@ static int act_anchor(struct guarded *g, const struct look *look)
 	const struct guard_ports *p = g->engine->ports;
 	struct listener *c = g->current;
 	struct anchor_dir *to = g->place->anchors, *from = c->home;
-	struct spare at = guarded_spare(g, to, c->generation, "");
+	struct spare at;
 	struct node there;
-	int r = p->link_fd(p->ctx, c->handle, at.dir, at.name.text);
+	int r;
 
+	/* Told of what was done before, the owner started another path here, which found that
+	 * anchors cannot be had. */
+	if (!to)
+		return -EAGAIN;
+	at = guarded_spare(g, to, c->generation, "");
+	r = p->link_fd(p->ctx, c->handle, at.dir, at.name.text);
 	/* Only a leftover of our own can be in our private directory: a loss if not. */
 	if (r == -EEXIST && p->stat(p->ctx, at.dir, at.name.text, &there) == 0 &&
 	    node_same(&there, &c->node))

@@ -160,6 +160,36 @@ static void test_anchors_beside_though_elsewhere_was_asked_for(void **state)
 	assert_int_equal(names_in("/run"), 0);
 }
 
+static void start_another(const struct kedge_event *event)
+{
+	if (event->kind == KEDGE_EVENT_MODE_RESTORED)
+		assert_int_equal(steps_add("/run/d/t", NULL), 0);
+}
+
+/* ... which is found out by another path, that starts in the midst of a turn: no anchor is made
+ * where there is no directory for it. */
+static void test_anchors_that_are_refused_in_a_turn(void **state)
+{
+	static const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 },
+						     .keep = KEDGE_KEEP_ALWAYS };
+	struct guarded *g;
+	int fd;
+
+	(void)state;
+	steps_begin(&(struct steps_options){ .anchor_dir = "/anchors", .on_event = start_another });
+	world_mkdir("/run/d", 0755, 0);
+	world_mount("/run/d");
+	fd = own_socket("/run/d/s");
+	assert_int_equal(steps_add_as("/run/d/s", &config, fd, &g), 0);
+	world_chmod("/run/d/s", 0640);
+	steps_run(SOON);
+	assert_int_equal(told.count[KEDGE_EVENT_MODE_RESTORED], 1);
+	assert_int_equal(names_in("/run/d"), 2);
+	steps_end();
+	assert_int_equal(names_in("/run/d"), 1);
+	own_close(fd);
+}
+
 /* One that we made goes when we do, but only where it is seen to be the one. */
 static void test_an_anchor_directory_is_left_where_it_cannot_be_seen(void **state)
 {
@@ -323,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_an_anchor_directory_that_does_not_stay),
 		cmocka_unit_test(test_anchors_elsewhere),
 		cmocka_unit_test(test_anchors_beside_though_elsewhere_was_asked_for),
+		cmocka_unit_test(test_anchors_that_are_refused_in_a_turn),
 		cmocka_unit_test(test_an_anchor_directory_is_left_where_it_cannot_be_seen),
 		cmocka_unit_test(test_same_anchor_directories),
 		cmocka_unit_test(test_a_lock_that_does_not_stay),
