@@ -116,7 +116,8 @@ static void close_strangers(void)
 	for (unsigned i = kernel.socket_count; i-- > 0;) {
 		struct socket *s = &kernel.sockets[i];
 
-		if (s->maker == 0 && s->refs == 1 && !process_of(s) && s->inode->socket == s) {
+		if (s->maker == 0 && s->refs == 1 && !s->inherited && !process_of(s) &&
+		    s->inode->socket == s) {
 			/* A server's own listener is a file of its process. */
 			bool owned = false;
 
@@ -129,6 +130,26 @@ static void close_strangers(void)
 			}
 		}
 	}
+}
+
+bool adversary_end_children(void)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < kernel.socket_count; i++) {
+		struct socket *s = &kernel.sockets[i];
+
+		any |= s->inherited;
+		if (s->inherited)
+			socket_close(s);
+		s->inherited = false;
+	}
+	return any;
+}
+
+static void end_children(void)
+{
+	(void)adversary_end_children();
 }
 
 /* Bind, then listen: now it listens. */
@@ -252,6 +273,7 @@ static const struct step steps[] = {
 	{ "put a live socket", 7, put_live },
 	{ "close a stranger", 8, close_strangers },
 	{ "strangers listen", 3, strangers_listen },
+	{ "children of servers end", 3, end_children },
 	{ "clear the path", 5, clear_path },
 	{ "change rights", 4, change_rights },
 	{ "change rights of the directory", 2, adversary_change_directory_rights },

@@ -59,6 +59,31 @@ static int own_listener(struct guard_process *g, struct spot dir, const char *na
 	return fd;
 }
 
+/* It is passed in, by whoever has had it since before a guard of it was killed. */
+static int take_own(struct guard_process *g, int path)
+{
+	struct spot at;
+	struct socket *s;
+	int fd;
+
+	if (kernel_walk(&the_world, sim_paths[path], &at) < 0 || at.inode->kind != INODE_SOCKET)
+		return -ENOENT;
+	s = at.inode->socket;
+	if (!s || !s->inherited)
+		return -ENOENT;
+	/* Two that guard one listener are not told apart. */
+	if (process_of(s))
+		return -EADDRINUSE;
+	fd = files_open_socket(&g->os, s);
+	if (fd >= 0) {
+		s->refs++;
+		g->os.files[fd].own = true;
+		/* Whoever made it: from now on it is the server's. */
+		s->maker = s->inode->maker = 0;
+	}
+	return fd;
+}
+
 static int make_own(struct guard_process *g, int path)
 {
 	const struct actor server = { g->os.actor.uid, 0 };
@@ -128,7 +153,9 @@ int callbacks_add(struct guard_process *g, int path, unsigned variant)
 	if (callbacks_find(g, path))
 		return -EEXIST;
 	if (v->first == FIRST_ADOPTED) {
-		fd = make_own(g, path);
+		fd = take_own(g, path);
+		if (fd == -ENOENT)
+			fd = make_own(g, path);
 		if (fd < 0)
 			return fd;
 	}

@@ -128,10 +128,25 @@ void history_rest(void)
 	check_reachable();
 }
 
+/* Return: whether all paths could be guarded. */
+static bool begin_and_end(void)
+{
+	bool all = true;
+
+	process_start(&sim.guards[0]);
+	for (int path = 0; path < PATHS_MAX; path++) {
+		process_do(&sim.guards[0], OP_ADD, path, 0);
+		all &= callbacks_find(&sim.guards[0], path) != NULL;
+	}
+	process_do(&sim.guards[0], OP_RUN, 0, 0);
+	process_do(&sim.guards[0], OP_DEINIT, 0, 0);
+	return all;
+}
+
 /* All guards end, some of them at once; then others begin where they were, and end. */
 void history_end(void)
 {
-	bool crash = choose(4) == 3, all = true;
+	bool crash = choose(4) == 3, all;
 
 	trace("the end");
 	for (int i = 0; i < PROCESSES_MAX; i++) {
@@ -142,13 +157,10 @@ void history_end(void)
 		else if (is_up(g))
 			process_do(g, OP_DEINIT, 0, 0);
 	}
-	process_start(&sim.guards[0]);
-	for (int path = 0; path < PATHS_MAX; path++) {
-		process_do(&sim.guards[0], OP_ADD, path, 0);
-		all &= callbacks_find(&sim.guards[0], path) != NULL;
-	}
-	process_do(&sim.guards[0], OP_RUN, 0, 0);
-	process_do(&sim.guards[0], OP_DEINIT, 0, 0);
+	all = begin_and_end();
+	/* Refused maybe, or beside what is listened on; what they left goes with the next. */
+	if (adversary_end_children())
+		all = begin_and_end();
 	if (all)
 		check_leftovers();
 }

@@ -93,6 +93,7 @@ struct socket {
 	unsigned backlog, queued;
 	bool listening, shut;
 	bool published; /* clients may have come to know it */
+	bool inherited; /* a child of whoever had it has it as well */
 };
 
 enum file_kind { FILE_NONE, FILE_PATH, FILE_SOCKET };

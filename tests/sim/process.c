@@ -231,9 +231,26 @@ void process_do(struct guard_process *g, enum op op, int path, unsigned variant)
 	process_resume(g);
 }
 
+/* The server has a child, which has its listeners as well and lives on. */
+static void leave_to_child(struct guard_process *g)
+{
+	trace("... and has a child");
+	for (int fd = 0; fd < FDS_MAX; fd++) {
+		struct socket *s = g->os.files[fd].kind == FILE_SOCKET ? g->os.files[fd].socket
+								       : NULL;
+
+		if (s && !s->inherited) {
+			s->inherited = true;
+			s->refs++;
+		}
+	}
+}
+
 void process_crash(struct guard_process *g)
 {
 	trace("process %d is killed", g->index);
+	if (choose(4) == 3)
+		leave_to_child(g);
 	g->os.alive = false;
 	g->engine_up = false;
 	files_close_all(&g->os);

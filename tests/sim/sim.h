@@ -139,6 +139,8 @@ bool disturb_between(void);
 
 /* adversary.c */
 
+/* What was inherited is closed. Return: whether anything was. */
+bool adversary_end_children(void);
 void adversary_step(void);
 /* Take all back that limits the machine: room, read-only mounts. */
 void adversary_rest(void);
