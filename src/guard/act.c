@@ -180,8 +180,10 @@ static int act_probe(struct guarded *g, const struct look *look)
 	int r = p->probe(p->ctx, g->place->fd, g->name, g->config.spec.type);
 	bool same = node_same(&g->record.probed, &look->path_node);
 
-	/* Asked of all paths, so only of one that was not known to be a stranger's. */
-	if ((!same || g->record.probe == PROBE_STALE) && guarded_is_of_another(g, &look->path_node))
+	/* Asked of all paths, so only of one that was not known to be a stranger's. Where it is not
+	 * watched, and so not held, its number may be another's by now. */
+	if ((!same || g->record.probe == PROBE_STALE || g->stranger.number == WATCH_NONE) &&
+	    guarded_is_of_another(g, &look->path_node))
 		return PROBE_STALE;
 	if (!same)
 		watcher_stop(&g->engine->watches, &g->stranger);

@@ -321,6 +321,41 @@ static void test_closed_in_the_making(void **state)
 	assert_int_equal(names_in("/run"), 0);
 }
 
+/* Whoever displaced us is gone, unseen, and its number is that of another path's new listener,
+ * which was renamed to ours. */
+static void test_the_number_of_a_stranger_is_used_again(void **state)
+{
+	struct guarded *s, *t;
+	struct socket *stranger;
+	uint64_t number;
+
+	(void)state;
+	steps_begin(NULL);
+	steps_upset((struct upset[]){ { "watch", .error = -ENOSPC, .times = ALWAYS }, { 0 } });
+	assert_int_equal(steps_add(PATH, &s), 0);
+	assert_int_equal(steps_add("/run/t", &t), 0);
+	steps_run(SOON);
+	world_unlink(PATH);
+	stranger = world_socket(PATH);
+	number = stranger->inode->number;
+	engine_run_one(&engine, s);
+	assert_int_equal(s->state, KEDGE_STATE_DISPLACED);
+
+	world_unlink(PATH);
+	world_close(stranger);
+	world_unlink("/run/t");
+	world_unlink(ANCHORS "/t.1");
+	engine_run_one(&engine, t);
+	assert_true(is_reachable(t, "/run/t"));
+	assert_int_equal(world_at("/run/t")->number, number);
+	world_rename("/run/t", PATH);
+	steps_run(LONG);
+	assert_true(is_reachable(s, PATH));
+	assert_true(is_reachable(t, "/run/t"));
+	steps_end();
+	assert_int_equal(names_in("/run"), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -337,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_a_swap_that_is_not_permitted),
 		cmocka_unit_test(test_a_group_is_given_back),
 		cmocka_unit_test(test_closed_in_the_making),
+		cmocka_unit_test(test_the_number_of_a_stranger_is_used_again),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
