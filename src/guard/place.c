@@ -386,11 +386,13 @@ int place_watch(struct place *place, const struct guard_ports *ports, struct wat
 	int r = 0;
 
 	for (unsigned i = 0; i < place->depth; i++) {
-		int fd = ports->dir_open(ports->ctx, step_path(place, i, path));
+		/* The last one by what we hold: the path may lead elsewhere for a moment. */
+		bool held = i + 1 == place->depth;
+		int fd = held ? place->fd : ports->dir_open(ports->ctx, step_path(place, i, path));
 
 		r = fd < 0 ? fd
 			   : watcher_start(watches, &place->steps[i].watcher, fd, WATCH_DIRECTORY);
-		if (fd >= 0)
+		if (fd >= 0 && !held)
 			ports->close(ports->ctx, fd);
 	}
 	return r;

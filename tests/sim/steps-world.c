@@ -163,6 +163,14 @@ void world_mount(const char *path)
 	must(names_mount(&the_world, root, dir, name));
 }
 
+void world_unmount(const char *path)
+{
+	const char *name;
+	struct spot dir = directory_of(path, &name);
+
+	must(names_unmount(&the_world, dir, name));
+}
+
 void world_chmod(const char *path, uint32_t mode)
 {
 	must(names_chmod(&the_world, world_at(path), mode));

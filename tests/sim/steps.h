@@ -113,6 +113,7 @@ void world_remove(const char *path);
 void world_sweep(const char *directory);
 /* A new, empty file system on the directory. */
 void world_mount(const char *path);
+void world_unmount(const char *path);
 /* What stands at @from is mounted over @to as well. */
 void world_bind(const char *from, const char *to);
 void world_chmod(const char *path, uint32_t mode);

@@ -356,6 +356,32 @@ static void test_noticed_in_a_directory_of_ours(void **state)
 	steps_end();
 }
 
+static void mount_over_it(void)
+{
+	world_mount("/run/d");
+}
+
+/* The directory is mounted over while it is about to be watched, and soon is not any more: it is
+ * the one that is held whose move is told. */
+static void test_mounted_over_before_it_is_watched(void **state)
+{
+	struct guarded *g;
+
+	(void)state;
+	steps_begin(NULL);
+	engine.options.interval_ns = TIME_NEVER;
+	world_mkdir("/run/d", 0755, 0);
+	steps_upset((struct upset[]){ { "dir_open", .skip = 1, .world = mount_over_it }, { 0 } });
+	assert_int_equal(steps_add("/run/d/s", &g), 0);
+	world_unmount("/run/d");
+	steps_run(SOON);
+	assert_true(is_reachable(g, "/run/d/s"));
+	world_rename("/run/d", "/run/e");
+	steps_run(SOON);
+	assert_true(is_reachable(g, "/run/d/s"));
+	steps_end();
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -372,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_another_than_was_to_be_followed),
 		cmocka_unit_test(test_whom_to_fall_back_to),
 		cmocka_unit_test(test_noticed_in_a_directory_of_ours),
+		cmocka_unit_test(test_mounted_over_before_it_is_watched),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
