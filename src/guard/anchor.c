@@ -266,7 +266,9 @@ static void sweep_generation(struct anchor_dir *a, const char *place, const char
 
 	(void)snprintf(suffix, sizeof(suffix), "%" PRIu64 "%s", generation, ending);
 	name = anchor_name(a, place, socket, suffix);
-	if (sweep->own && anchor_remove(a, name.text, sweep->own) == 0)
+	/* Its present anchor is of a generation beyond those that were left. */
+	if (sweep->own && generation <= sweep->note.high &&
+	    anchor_remove(a, name.text, sweep->own) == 0)
 		return;
 	if (sweep_owned(p, a->fd, name.text, owner) == -EADDRINUSE &&
 	    generation < sweep->lowest_left)

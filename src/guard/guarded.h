@@ -294,7 +294,7 @@ int guarded_lock(struct guarded *g);
 void guarded_unlock(struct guarded *g);
 
 /* Remove names that the current listener has of guards before this one, which were killed while it
- * lived: an adopted one outlives them. Before it has an anchor of ours, or right after. */
+ * lived: an adopted one outlives them. Once it has an anchor of ours. */
 void guarded_sweep_own(struct guarded *g);
 
 /* Whether a mount keeps the path that one of us made who is gone. */

@@ -280,9 +280,9 @@ int guarded_start(struct guarded *g, int adopted_fd, struct kedge_error *error)
 	record_start(g, adopted_fd >= 0);
 	if (adopted_fd >= 0 && guarded_left_mount(g))
 		publish_inherit_mount(g, &g->left);
-	guarded_sweep_own(g);
 	if (adopted_fd >= 0)
 		guarded_anchor(g);
+	guarded_sweep_own(g);
 	return 0;
 }
 

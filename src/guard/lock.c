@@ -69,7 +69,9 @@ void guarded_sweep_own(struct guarded *g)
 {
 	bool was_left = g->left.known;
 
-	/* All that are left are of generations before its own: its anchor is not among them. */
+	/* Without an anchor of ours those before may be all the names that it has. */
+	if (!g->current->home)
+		return;
 	sweep_left(g, &g->current->node);
 	if (was_left && !g->left.known)
 		guarded_note(g);

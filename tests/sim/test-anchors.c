@@ -317,6 +317,25 @@ static void test_anchors_of_a_listener_that_lives_are_swept(void **state)
 	own_close(fd);
 }
 
+/* ... but for those of one that cannot be anchored now: they may be the last names that it has. */
+static void test_anchors_of_a_listener_are_kept_for_want_of_another(void **state)
+{
+	static const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 } };
+	struct guarded *g;
+	int fd;
+
+	(void)state;
+	steps_begin(NULL);
+	fd = own_socket(PATH);
+	assert_int_equal(steps_add_as(PATH, &config, fd, &g), 0);
+	steps_killed();
+	steps_upset((struct upset[]){ { "link_fd", .error = -EXDEV }, { 0 } });
+	assert_int_equal(steps_add_as(PATH, &config, fd, &g), 0);
+	assert_non_null(world_at(ANCHORS "/s.1"));
+	steps_end();
+	own_close(fd);
+}
+
 /* Whoever still listens on another's anchor keeps it; once it is over, it goes with us. Nor are
  * two of them too many. */
 static void test_an_anchor_that_is_listened_on_goes_in_the_end(void **state)
@@ -361,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_a_lock_is_taken_once),
 		cmocka_unit_test(test_a_lock_that_was_moved_away),
 		cmocka_unit_test(test_anchors_of_a_listener_that_lives_are_swept),
+		cmocka_unit_test(test_anchors_of_a_listener_are_kept_for_want_of_another),
 		cmocka_unit_test(test_an_anchor_that_is_listened_on_goes_in_the_end),
 	};
 
