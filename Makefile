@@ -194,7 +194,7 @@ help:
 	@echo 'make bench-conn    requests through a connection, without a socket'
 	@echo 'make bench-attacks hostile clients: what they cost the others, and the server'
 	@echo 'make bench-rpc     servers over a Unix socket, ours and others [SECONDS=2] [ONLY=name] [ALL=1]'
-	@echo '                   [ROWS=16x64x64,...: connections x depth x bytes]'
+	@echo '                   [ROWS=16x64x64,...: connections x depth x bytes, x1: on one core]'
 	@echo 'make dist          the release as a tarball, in build-dist [COMMIT=HEAD]'
 	@echo 'make dist-check    the same, built and tested from it alone [TESTS=name] [FRESH=1]'
 	@echo 'make abi           would programs of the last release run with these libraries? [RECORD=1]'
