@@ -40,15 +40,18 @@ export class Disk {
 		return { done: fields[4], flushes: fields[15], flying: fields[8] };
 	}
 
+	// Return: whether a copy was made; false: the device was never at rest for as long as that
+	// takes, as on a machine that has much else to do.
 	async snapshot(to) {
 		for (let i = 0; i < COPIES_MAX; i++, await sleep(20)) {
 			const before = this.writes();
 			if (before.flying) continue;
 			run('cp', '--sparse=always', this.image, to);
 			const after = this.writes();
-			if (after.done === before.done && after.flushes === before.flushes && !after.flying) return;
+			if (after.done === before.done && after.flushes === before.flushes && !after.flying) return true;
 		}
-		throw new Error('the device is never at rest');
+		fs.rmSync(to, { force: true });
+		return false;
 	}
 
 	// Mount what was left, as after the power came back.

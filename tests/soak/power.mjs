@@ -62,13 +62,19 @@ export async function powerCut(soak, act, thing) {
 	const writer = soak.crewOf('disk-w');
 	const image = path.join(soak.dir, `cut-${soak.cuts + 1}.img`);
 	await writer.ask('mark', 'disk-w');
+	let taken;
 	thing.signal('SIGSTOP');
 	try {
-		await soak.disk.snapshot(image);
+		taken = await soak.disk.snapshot(image);
 	} finally {
 		thing.signal('SIGCONT');
 	}
 	const may = await writer.ask('marked', 'disk-w');
+	if (!taken) {
+		soak.skip('a power cut', 'the device was never at rest');
+		act.since = performance.now();
+		return;
+	}
 	const left = soak.disk.mounted(image);
 	sweep(left.dir);
 	const server = await served(soak, left.dir);
