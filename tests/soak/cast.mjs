@@ -68,7 +68,7 @@ function nginx(soak) {
 	const temp = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((t) => `${t}_temp_path "${data}/${t}";`);
 	fs.writeFileSync(path.join(data, 'nginx.conf'), `daemon off; worker_processes 1;
 		pid "${data}/pid"; error_log stderr crit; events { worker_connections 512; }
-		http { access_log off; ${temp.join(' ')} keepalive_requests 1000000000; keepalive_timeout 1d;
+		http { access_log off; ${temp.join(' ')} keepalive_requests 1000000000; keepalive_timeout 1d; keepalive_time 1d;
 		server { listen "unix:${at}"; location / { return 200 "$request_uri"; } } }`);
 	return new Thing(soak, { name: 'nginx', dir, paths: [{ name: 'nginx', path: at, probe: 'http' }],
 		command: [program, '-p', data, '-e', 'stderr', '-c', path.join(data, 'nginx.conf')] });
