@@ -134,7 +134,7 @@ static void flush_dirty(struct kedge_server *s)
 	struct list batch = LIST_INIT(batch);
 	struct list *it;
 
-	s->answered = s->looked_for = 0;
+	s->heard = s->answered = s->looked_for = 0;
 	while ((it = list_first(&s->dirty))) {
 		list_unlink(it);
 		list_append(&batch, it);
@@ -224,7 +224,10 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	client_mark(c);
-	if (++s->answered >= FLUSH_TOGETHER)
+	/* Who sends half a request all the time has none to keep the others' answers for. */
+	if (kedge_conn_output_bytes(c->conn))
+		s->answered++;
+	if (++s->heard >= FLUSH_TOGETHER)
 		flush_dirty(s);
 }
 

@@ -81,7 +81,9 @@ struct kedge_server {
 	struct list clients, doors, dirty;
 	struct map by_id; /* client id -> struct client */
 	size_t client_count;
-	unsigned answered;   /* clients that were read from, and not flushed since */
+	/* Since the last flush: */
+	unsigned heard;      /* clients that were read from */
+	unsigned answered;   /* ... that have answers to send */
 	unsigned looked_for; /* ... when it was last looked whether there are more */
 	uint64_t client_serial;
 	struct kedge_conn_spares *spares; /* of all the clients */
