@@ -289,7 +289,7 @@ void listener_put_in(struct listener *l, const struct node *dir)
 {
 	if (listener_is_put_in(l, dir))
 		return;
-	if (l->put_count == sizeof(l->put_in) / sizeof(l->put_in[0]))
+	if (l->put_count == ARRAY_SIZE(l->put_in))
 		drop_put_in(l, 0);
 	l->put_in[l->put_count++] = (struct dir_id){ .device = dir->device, .inode = dir->inode };
 }
@@ -301,8 +301,10 @@ bool listener_is_put_in(const struct listener *l, const struct node *dir)
 
 void listener_forget_dir(struct listener *l, const struct node *dir)
 {
-	if (listener_is_put_in(l, dir))
-		drop_put_in(l, find_put_in(l, dir));
+	unsigned i = find_put_in(l, dir);
+
+	if (i < l->put_count)
+		drop_put_in(l, i);
 }
 
 /* Close a retired listener, after its owner was told to let go of it. */

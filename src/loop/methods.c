@@ -85,15 +85,13 @@ static int add_method(struct kedge_server *s, const struct kedge_method *method)
 	e = find_entry(s, hash, name);
 	if (e) {
 		e->method = method;
-		e->name = method->name;
 		e->group = group;
 		return 0;
 	}
 	e = malloc(sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	*e = (struct method_entry){ map_get(&s->methods, hash), method, method->name, name.size,
-				    group };
+	*e = (struct method_entry){ map_get(&s->methods, hash), method, name.size, group };
 	r = map_put(&s->methods, hash, e);
 	if (r < 0)
 		free(e);

@@ -64,7 +64,6 @@ struct client {
 struct method_entry {
 	struct method_entry *next; /* with the same hash */
 	const struct kedge_method *method;
-	const char *name;
 	size_t name_size;
 	int group; /* index in server.method_groups; -1: for all */
 };
@@ -135,7 +134,7 @@ const struct method_entry *method_look_up(struct kedge_server *s, struct kedge_s
 
 static inline bool method_entry_is(const struct method_entry *e, struct kedge_span name)
 {
-	return e->name_size == name.size && bytes_are_equal(e->name, name.data, name.size);
+	return e->name_size == name.size && bytes_are_equal(e->method->name, name.data, name.size);
 }
 
 /* What is asked once is, as a rule, asked again: the entry that was found last is looked at

@@ -12,7 +12,7 @@
 /* No params at all are as good as none of them. */
 static bool has_member(const struct kedge_call *call, const char *name)
 {
-	return json_kind(call->params) == JSON_OBJECT && kedge_call_param(call, name).size;
+	return kedge_call_param(call, name).size;
 }
 
 static void answer_status(const struct kedge_call *call, void *userdata)
@@ -38,7 +38,7 @@ static bool get_number(const struct kedge_call *call, const char *name, int64_t 
 	struct kedge_span value = kedge_call_param(call, name);
 	int64_t number = 0;
 
-	if (!has_member(call, name))
+	if (!value.size)
 		return true;
 	if (value.size > 15)
 		return false;

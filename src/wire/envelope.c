@@ -162,17 +162,10 @@ enum envelope_verdict envelope_scan(struct kedge_span text, unsigned depth_max,
 HOT_INLINE const char *take_usual_string(const char *p, const char *end, const char *before,
 					 size_t size, struct kedge_span *ret)
 {
-	uint64_t mask;
-
 	if (end - p < (ptrdiff_t)size + PLAIN_BLOCK_BYTES || memcmp(p, before, size) != 0)
 		return NULL;
-	mask = special_mask(p += size);
-	/* A quote at once is an empty string. */
-	if (!mask || mask & 1)
-		return NULL;
-	*ret = (struct kedge_span){ p, plain_before(mask) };
-	p += ret->size;
-	return *p == '"' ? p + 1 : NULL;
+	p = plain_text(p + size, ret);
+	return p && ret->size ? p + 1 : NULL;
 }
 
 /* @before ends with the quote that opens the string. */

@@ -7,16 +7,10 @@
 /* A short name without escapes and its colon. Return: where the value begins, or NULL. */
 static inline const char *take_name(const char *p, const char *end, struct kedge_span *ret)
 {
-	uint64_t mask;
-
 	if (end - p <= PLAIN_BLOCK_BYTES + 2 || *p != '"')
 		return NULL;
-	mask = special_mask(++p);
-	if (!mask)
-		return NULL;
-	*ret = (struct kedge_span){ p, plain_before(mask) };
-	p += ret->size;
-	return p[0] == '"' && p[1] == ':' ? p + 2 : NULL;
+	p = plain_text(p + 1, ret);
+	return p && p[1] == ':' ? p + 2 : NULL;
 }
 
 /* A value without a newline in it. Return: behind it, or NULL. */

@@ -117,6 +117,19 @@ static inline bool four_blocks_are_plain(const char *p)
 }
 #endif
 
+/* What a string says, where its quote is within the block at @p, which can be read, and nothing
+ * else is special before. Return: at the quote, or NULL. */
+static inline const char *plain_text(const char *p, struct kedge_span *ret)
+{
+	uint64_t mask = special_mask(p);
+
+	if (!mask)
+		return NULL;
+	*ret = (struct kedge_span){ p, plain_before(mask) };
+	p += ret->size;
+	return *p == '"' ? p : NULL;
+}
+
 /* What is left of a string of which all before @p was checked. Return: behind it, or NULL. */
 const char *json_skip_rest_of_string(const char *p, const char *end);
 
