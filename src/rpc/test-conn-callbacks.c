@@ -11,18 +11,6 @@
 #define CHUNKED(id)                                                                                \
 	"{\"id\":" id ",\"method\":\"later\",\"headers\":{\"transfer-encoding\":\"chunked\"}}"
 
-static void expect_frames(struct peer *p, const char *const *texts)
-{
-	struct buf b = BUF_INIT;
-
-	for (; *texts; texts++)
-		frames_append(&b, *texts, NULL);
-	peer_expect(p, buf_front(&b), buf_size(&b));
-	buf_deinit(&b);
-}
-
-#define EXPECT(p, ...) expect_frames(p, (const char *const[]){ __VA_ARGS__, NULL })
-
 static struct kedge_conn_options options_for(struct peer *p, enum kedge_upload upload)
 {
 	p->upload = upload;

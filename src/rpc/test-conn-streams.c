@@ -10,18 +10,6 @@
 #define NULLED(id) "{\"id\":" id ",\"result\":null}"
 #define CHUNKED    ",\"headers\":{\"transfer-encoding\":\"chunked\"}}"
 
-static void expect_frames(struct peer *p, const char *const *texts)
-{
-	struct buf b = BUF_INIT;
-
-	for (; *texts; texts++)
-		frames_append(&b, *texts, NULL);
-	peer_expect(p, buf_front(&b), buf_size(&b));
-	buf_deinit(&b);
-}
-
-#define EXPECT(p, ...) expect_frames(p, (const char *const[]){ __VA_ARGS__, NULL })
-
 static void open_frames(struct peer *p, size_t high, size_t max)
 {
 	struct kedge_conn_options options = peer_options(p, KEDGE_PROTOCOL_FRAMES);

@@ -362,3 +362,13 @@ void peer_dialogue(const struct kedge_conn_options *options, struct kedge_span i
 	dialogue(&lending, in, out, log);
 	kedge_conn_spares_free(lending.spares);
 }
+
+void peer_expect_frames(struct peer *p, const char *const *texts)
+{
+	struct buf b = BUF_INIT;
+
+	for (; *texts; texts++)
+		frames_append(&b, *texts, NULL);
+	peer_expect(p, buf_front(&b), buf_size(&b));
+	buf_deinit(&b);
+}

@@ -61,6 +61,10 @@ void peer_expect_log(struct peer *p, const char *text);
 /* A frame's bytes behind each other: frames_append(b, "text", "more", NULL). */
 void frames_append(struct buf *b, const char *text, ...) __attribute__((sentinel));
 
+/* As peer_expect(), of frames with these texts: EXPECT(&p, "text", "more"). */
+void peer_expect_frames(struct peer *p, const char *const *texts);
+#define EXPECT(p, ...) peer_expect_frames(p, (const char *const[]){ __VA_ARGS__, NULL })
+
 /**
  * peer_dialogue() - whatever the cuts, the same is sent and logged
  * @in, @out, @log: bytes for the connection, from it, and its calls; ends with end of file

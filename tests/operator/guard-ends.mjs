@@ -92,17 +92,22 @@ test('a worker holds the listener alone, while its master lives on', async (dir)
 	same([d.status, exists(socket)], [null, true]);
 });
 
-test('nobody holds the listener: it is in flight in a message', async (dir) => {
-	const socket = path.join(dir, 's');
-	const d = await daemon(socket);
-	same(await d.say('send'), ['ok']);
-	const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+// The path is put back while the message is in flight, and withdrawn when it is dropped.
+async function backUntilDropped(g, d, socket) {
 	rm(socket);
 	await g.saw('recovered');
 	same(exists(socket), true);
 	same(await d.say('drop'), ['ok']);
 	await g.saw('withdrawn');
 	same(exists(socket), false);
+}
+
+test('nobody holds the listener: it is in flight in a message', async (dir) => {
+	const socket = path.join(dir, 's');
+	const d = await daemon(socket);
+	same(await d.say('send'), ['ok']);
+	const g = await guard(dir, [...NO_SAFETY_LOOK, socket]);
+	await backUntilDropped(g, d, socket);
 });
 
 // In a user namespace, which has limits of its own: nobody else is short of inotify.
@@ -119,12 +124,7 @@ test('the same, where inotify is to be had only later', async (dir) => {
 		{ wrap: ['unshare', '-Ur', 'sh', '-c', late, 'late'] });
 	fs.writeFileSync(go, '');
 	await until(() => g.events().some((e) => e.event === 'recovered' && !e.path), 'events are told again');
-	rm(socket);
-	await g.saw('recovered');
-	same(exists(socket), true);
-	same(await d.say('drop'), ['ok']);
-	await g.saw('withdrawn');
-	same(exists(socket), false);
+	await backUntilDropped(g, d, socket);
 });
 
 test('its directory is made anew, and it listens there before it lets go of the old one',

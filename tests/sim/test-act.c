@@ -144,18 +144,26 @@ static void test_the_right_one_is_promoted(void **state)
 	assert_int_equal(names_in("/run"), 0);
 }
 
-/* What another path of the same guard has retired is replaced: it is nobody's who would mind. */
-static void test_a_retired_listener_of_another_path(void **state)
+/* Guard another path, /run/t, at which the name of one that PATH has retired stands. */
+static struct guarded *retired_at_t(void)
 {
 	struct guarded *g = steps_guard(NULL), *other;
 
-	(void)state;
 	assert_int_equal(steps_add("/run/t", &other), 0);
 	steps_run(SOON);
 	retire_with_anchor(g);
 	retire_with_anchor(g);
 	world_unlink("/run/t");
 	world_rename(ANCHORS "/s.2", "/run/t");
+	return other;
+}
+
+/* What another path of the same guard has retired is replaced: it is nobody's who would mind. */
+static void test_a_retired_listener_of_another_path(void **state)
+{
+	struct guarded *other = retired_at_t();
+
+	(void)state;
 	steps_run(SOON);
 	assert_true(is_reachable(other, "/run/t"));
 	assert_int_equal(told.count[KEDGE_EVENT_DISPLACED], 0);
@@ -173,15 +181,9 @@ static void bind_at_t(void)
 /* A stranger binds there while it is judged: that one is not displaced. */
 static void test_a_retired_listener_is_replaced_by_a_stranger(void **state)
 {
-	struct guarded *g = steps_guard(NULL), *other;
+	struct guarded *other = retired_at_t();
 
 	(void)state;
-	assert_int_equal(steps_add("/run/t", &other), 0);
-	steps_run(SOON);
-	retire_with_anchor(g);
-	retire_with_anchor(g);
-	world_unlink("/run/t");
-	world_rename(ANCHORS "/s.2", "/run/t");
 	steps_upset((struct upset[]){ { "probe", .skip = 2, .world = bind_at_t }, { 0 } });
 	steps_run(SOON);
 	steps_met();

@@ -288,11 +288,12 @@ static void test_a_lock_that_was_moved_away(void **state)
 	assert_int_equal(names_in("/run"), 2);
 }
 
+static const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 } };
+
 /* A server's own listener outlives its guard, and so do the anchors: each that was killed leaves
  * one, and they are one inode that somebody listens on. */
 static void test_anchors_of_a_listener_that_lives_are_swept(void **state)
 {
-	static const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 } };
 	struct guarded *g;
 	int fd;
 
@@ -320,7 +321,6 @@ static void test_anchors_of_a_listener_that_lives_are_swept(void **state)
 /* ... but for those of one that cannot be anchored now: they may be the last names that it has. */
 static void test_anchors_of_a_listener_are_kept_for_want_of_another(void **state)
 {
-	static const struct listen_config config = { .spec = { .backlog = 16, .mode = 0600 } };
 	struct guarded *g;
 	int fd;
 

@@ -162,6 +162,18 @@ static void bind_instead(void)
 	newcomer = world_socket(PATH);
 }
 
+/* ... who is not displaced, and whose path is ours again once he has gone. The end. */
+static void newcomer_keeps_it(struct guarded *g)
+{
+	assert_ptr_equal(world_at(PATH), newcomer->inode);
+	assert_int_equal(told.count[KEDGE_EVENT_DISPLACED], 1);
+	world_unlink(PATH);
+	world_close(newcomer);
+	steps_run(LONG);
+	assert_true(is_reachable(g, PATH));
+	steps_end();
+}
+
 static void lose_before_swap_back(void)
 {
 	world_unlink(PATH);
@@ -178,13 +190,7 @@ static void test_no_swaps_and_a_stranger(void **state)
 	steps_upset((struct upset[]){ { "swap", .error = -EXDEV, .world = bind_instead }, { 0 } });
 	steps_run(SOON);
 	steps_met();
-	assert_ptr_equal(world_at(PATH), newcomer->inode);
-	assert_int_equal(told.count[KEDGE_EVENT_DISPLACED], 1);
-	world_unlink(PATH);
-	world_close(newcomer);
-	steps_run(LONG);
-	assert_true(is_reachable(g, PATH));
-	steps_end();
+	newcomer_keeps_it(g);
 }
 
 /* A stranger bound between the last look and the swap, so that it goes back; and ours was
@@ -200,13 +206,7 @@ static void test_swapped_back_to_a_free_path(void **state)
 				      { "swap", .skip = 1, .world = lose_before_swap_back },
 				      { 0 } });
 	steps_run(SOON);
-	assert_ptr_equal(world_at(PATH), newcomer->inode);
-	assert_int_equal(told.count[KEDGE_EVENT_DISPLACED], 1);
-	world_unlink(PATH);
-	world_close(newcomer);
-	steps_run(LONG);
-	assert_true(is_reachable(g, PATH));
-	steps_end();
+	newcomer_keeps_it(g);
 }
 
 /* Our own name lies below what is mounted at the path: a swap of one inode's names does
